@@ -1,0 +1,32 @@
+# What can be done here; each target sets up what it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN = .venv/bin
+ARGS ?=
+
+help:     ## list the targets
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+
+test: .venv/test     ## all tests, on SQLite and PostgreSQL (ARGS="-k matcher")
+	$(BIN)/python -m pytest $(ARGS)
+
+lock:                ## pin every dependency of setup.cfg with its hashes
+	$(PYTHON) -m venv .venv && $(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q $(LOCK) -o requirements.lock setup.cfg
+	$(BIN)/pip-compile -q $(LOCK) --extra test -c requirements.lock -o requirements-test.lock setup.cfg
+
+clean:               ## remove the environment and what was built
+	rm -rf .venv build *.egg-info
+
+LOCK = --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+
+.venv/serve: requirements.lock setup.cfg
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/test: .venv/serve requirements-test.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	touch $@
+
+.PHONY: help test lock clean

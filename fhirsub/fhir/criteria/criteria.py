@@ -1,0 +1,35 @@
+"""A criteria: a resource type and predicates that must all hold.
+
+Spec: https://hl7.org/fhir/R4/subscription.html, https://hl7.org/fhir/R4/search.html
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..search_values import SearchValues
+from . import keys
+from .predicate import Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """A question that one resource answers with yes or no; also the question of a REST search.
+
+    :param predicates: in canonical order, without duplicates; none: every resource of the type
+    """
+
+    type: str
+    predicates: tuple[Predicate, ...]
+
+    def test(self, values: SearchValues) -> bool:
+        """Whether the resource is of the type and every predicate holds."""
+        return values.type == self.type and all(predicate.test(values) for predicate in self.predicates)
+
+    def canonical(self) -> str:
+        """The criteria as text that :func:`.parse` reads; equal questions give equal text."""
+        query = "&".join(predicate.canonical() for predicate in self.predicates)
+        return f"{self.type}?{query}" if query else self.type
+
+    def keys(self) -> tuple[str, ...]:
+        """Where the criteria is filed: a resource that it matches has one of these among its probe keys."""
+        return keys.of(self.type, self.predicates)

@@ -1,0 +1,1 @@
+"""FHIRPath: what search parameters say is compiled to closures (plain), anything else goes to fhirpathpy (engine)."""
