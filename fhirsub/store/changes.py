@@ -1,0 +1,107 @@
+"""The log of what was written, from which everything else follows: a change is pending until it is matched.
+
+Never read by "seq > the last one seen": PostgreSQL numbers rows as they are inserted, and shows them as they are
+committed.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, cast, insert, select, update
+
+from ..fhir import json
+from .hints import announce_ours
+from .sets import member
+from .tables import change, version
+
+
+@dataclass(frozen=True)
+class Change:
+    """A resource was written.
+
+    :ivar version_id: of this server's own resources "1", "2", …; a host application's may be any text
+    :ivar interaction: ``create`` | ``update`` | ``delete``
+    :ivar resource: as it was written; None for a delete, and where it was not asked for
+    :ivar previous: the version before, if a host application says so
+    """
+
+    type: str
+    id: str
+    version_id: str
+    interaction: str
+    resource: dict | None = None
+    previous: dict | None = None
+    seq: int | None = None
+    recorded_at: datetime | None = None
+
+
+def record(tx: Connection, written: Change, *, now: datetime) -> int:
+    """Log a change with its content inside the transaction that writes the resource, whoever made ``tx``.
+
+    In a transaction of :meth:`Database.write() <fhirsub.store.database.Database.write>` the hint goes out by itself;
+    in any other, call :meth:`Hints.announce() <fhirsub.store.hints.Hints.announce>` too.
+
+    :returns: seq; larger than that of every change that was committed before
+    """
+    return _insert(tx, {
+        "type": written.type, "id": written.id, "version_id": written.version_id, "interaction": written.interaction,
+        "recorded_at": now, "content": _text(written.resource), "previous": _text(written.previous)})
+
+
+def record_version(tx: Connection, resource_key: int, type: str, id: str, version_id: int, interaction: str, *,
+                   now: datetime) -> int:
+    """Log a version of this server's own; its content stays where it is."""
+    return _insert(tx, {"resource_key": resource_key, "type": type, "id": id, "version_id": str(version_id),
+                        "interaction": interaction, "recorded_at": now})
+
+
+def pending(tx: Connection, limit: int) -> list[Change]:
+    """The oldest changes that are not matched, in order of seq; only a host application's come with their resource.
+
+    A version of one resource never comes before the one that it replaced.
+    """
+    return [_change(row, row.content) for row in tx.execute(_PENDING.limit(limit))]
+
+
+def load(tx: Connection, seqs: Collection[int]) -> dict[int, Change]:
+    """Changes by seq, matched or not, each with the very version of the resource that was written."""
+    rows = tx.execute(_WITH_CONTENT.where(member(tx, change.c.seq, seqs)))
+    return {row.seq: _change(row, row.content or row.stored) for row in rows}
+
+
+def mark(tx: Connection, seqs: Collection[int]) -> None:
+    """The changes are matched; they are pending no more."""
+    tx.execute(update(change).where(member(tx, change.c.seq, seqs)).values(matched=True))
+
+
+def _insert(tx: Connection, row: dict[str, Any]) -> int:
+    seq = tx.execute(_INSERT, row).scalar_one()
+    announce_ours(tx, "change")
+    return seq
+
+
+def _change(row: Row, content: str | None) -> Change:
+    return Change(row.type, row.id, row.version_id, row.interaction, _resource(content), _resource(row.previous),
+                  row.seq, row.recorded_at)
+
+
+def _text(resource: dict | None) -> str | None:
+    return None if resource is None else json.encode(resource).decode()
+
+
+def _resource(text: str | None) -> dict | None:
+    return None if text is None else json.decode(text)
+
+
+_INSERT = insert(change).returning(change.c.seq)
+
+# The condition is that of the partial index, written as it is there: neither database proves that another implies it.
+_PENDING = select(change).where(~change.c.matched).order_by(change.c.seq)
+
+# A host application's version_id may be no number, and a join may look at every row: hence the CASE around the CAST.
+_number = case((change.c.resource_key.is_not(None), cast(change.c.version_id, version.c.version_id.type)))
+_WITH_CONTENT = select(change, version.c.content.label("stored")).outerjoin(
+    version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number))

@@ -1,0 +1,51 @@
+"""What a search can find of each resource: the search values of its current version, and of no other.
+
+Spec: https://hl7.org/fhir/R4/search.html
+"""
+from __future__ import annotations
+
+from sqlalchemy import JSON, Connection, Text, bindparam, cast, delete, func, insert, select
+
+from ..fhir import json
+from ..fhir.search_values import SearchValues
+from .search_rows import rows
+from .tables import search_value
+
+
+def put(tx: Connection, resource_key: int, values: SearchValues, *, again: bool) -> None:
+    """Make these the search values of a resource.
+
+    :param again: it may have some already
+    """
+    found = json.encode(rows(values)).decode()
+    statement = _PUT[tx.dialect.name]
+    if again and tx.dialect.name == "postgresql":
+        statement = _REPLACE  # a statement less is a round trip less
+    elif again:
+        clear(tx, resource_key)
+    tx.execute(statement, {"of": resource_key, "of_type": values.type, "rows": found})
+
+
+def clear(tx: Connection, resource_key: int) -> None:
+    """Remove the search values of a resource."""
+    tx.execute(_CLEAR, {"of": resource_key})
+
+
+_FOUND = [search_value.c[name] for name in ("parameter", "system", "value", "text", "low", "high")]
+
+
+def _put(found):
+    key, type = bindparam("of", type_=search_value.c.resource_key.type), bindparam("of_type", type_=Text)
+    return insert(search_value).from_select(["resource_key", "type", *(column.name for column in _FOUND)],
+                                            select(key, type, *found))
+
+
+# All rows are one JSON parameter: a third of the time of twenty parameter sets, in either database.
+_given = bindparam("rows", type_=Text)
+_item = func.json_each(_given).table_valued("value").c.value
+_record = func.json_to_recordset(cast(_given, JSON)).table_valued(*_FOUND).render_derived(with_types=True).c
+_PUT = {
+    "sqlite": _put([func.json_extract(_item, f"$.{column.name}") for column in _FOUND]),
+    "postgresql": _put([_record[column.name] for column in _FOUND])}
+_CLEAR = delete(search_value).where(search_value.c.resource_key == bindparam("of"))
+_REPLACE = _PUT["postgresql"].add_cte(_CLEAR.cte("cleared"))

@@ -1,0 +1,102 @@
+"""Search values as rows of ``search_value``: what a search can find of a current version.
+
+=========  ====================================  ====================  ============================================
+kind       ``value``                             ``system``            ``text``
+=========  ====================================  ====================  ============================================
+Token      code; lower case if it has no system  system or ""          folded display or text
+of-type    type code | value, as above           system of the type    system of the identifier or ""
+String     folded                                folded, if cut        as written
+Reference  target                                –                     version or ""
+identifier value, as a Token                     system or ""          –
+Uri        as written                            –                     –
+=========  ====================================  ====================  ============================================
+
+A Date has ``low`` and ``high``. ``code:of-type`` and ``code:identifier`` are parameters of their own. ``_id`` and
+``_lastUpdated`` need no rows: they stand in ``resource``. Numbers, quantities and composites have none yet.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from ..fhir.criteria.escapes import escape
+from ..fhir.definitions.parameters import search_parameters
+from ..fhir.search_values import SearchValues
+from ..fhir.search_values.strings import fold
+from ..fhir.values import Date, Reference, String, Token, Uri
+
+# PostgreSQL takes 2,704 bytes in an index entry; 500 characters are at most 2,000 in UTF-8, type and parameter 128 more.
+MAX_INDEXED = 500
+# Of a longer text its beginning is kept, for "starts with", and a hash of the whole, for equality.
+MAX_PREFIX = MAX_INDEXED - 64
+
+IN_RESOURCE = frozenset({"_id", "_lastUpdated"})
+SEARCHABLE = frozenset({"token", "string", "date", "reference", "uri"})
+
+
+def rows(values: SearchValues) -> list[dict[str, Any]]:
+    """The rows of one resource.
+
+    :returns: ``{"parameter": "code", "system": …, "value": …, "text": …, "low": …, "high": …}``, each key in each row
+    """
+    return [row for code, parameter in search_parameters(values.type).items()
+            if parameter.type in SEARCHABLE and code not in IN_RESOURCE
+            for value in values[code] for row in _ROWS[type(value)](code, value)]
+
+
+def indexed(text: str) -> str:
+    """``text`` as the ``value`` column has it: short enough for an index, different for different texts."""
+    if len(text) <= MAX_INDEXED:
+        return text
+    return text[:MAX_PREFIX] + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def code_value(system: str, code: str) -> str:
+    """A code as it is compared: as written if a system scopes it, else in lower case."""
+    return indexed(code if system else code.lower())
+
+
+def typed_value(type_code: str, value: str) -> str:
+    """An identifier's value with its type before it, for ``:of-type``."""
+    return indexed(f"{escape(type_code)}|{value}")
+
+
+def _row(parameter, value=None, system=None, text=None, low=None, high=None):
+    return {"parameter": parameter, "system": _storable(system), "value": _storable(value), "text": _storable(text),
+            "low": low, "high": high}
+
+
+def _storable(text):
+    """PostgreSQL has no NUL in a text; JSON has."""
+    return text.replace("\0", "\ufffd") if text and "\0" in text else text
+
+
+def _token(code: str, token: Token) -> Iterator[dict]:
+    value = code_value(token.system, token.code)
+    yield _row(code, value, token.system, fold(token.text) if token.text else None)
+    if token.type_code:
+        yield _row(f"{code}:of-type", typed_value(token.type_code, value), token.type_system, token.system)
+
+
+def _string(code: str, string: String) -> Iterator[dict]:
+    cut = len(string.folded) > MAX_INDEXED
+    yield _row(code, indexed(string.folded), string.folded if cut else None, string.exact)
+
+
+def _date(code: str, date: Date) -> Iterator[dict]:
+    yield _row(code, low=date.low, high=date.high)
+
+
+def _reference(code: str, reference: Reference) -> Iterator[dict]:
+    yield _row(code, indexed(reference.target), text=reference.version)
+    if reference.identifier_system or reference.identifier_value:
+        yield _row(f"{code}:identifier", code_value(reference.identifier_system, reference.identifier_value),
+                   reference.identifier_system)
+
+
+def _uri(code: str, uri: Uri) -> Iterator[dict]:
+    yield _row(code, indexed(uri.uri))
+
+
+_ROWS = {Token: _token, String: _string, Date: _date, Reference: _reference, Uri: _uri}

@@ -1,0 +1,163 @@
+"""Every table, on one screen; the only module that defines one.
+
+Times are microseconds since 1970 in the database and aware UTC datetimes in Python (:class:`Instant`).
+"""
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from sqlalchemy import (BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text,
+                        TypeDecorator, UniqueConstraint, text)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Instant(TypeDecorator):
+    """An aware UTC datetime, kept as microseconds since 1970: exact, sortable and alike in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value, dialect):
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+# SQLite numbers rows itself only for a column that is exactly INTEGER PRIMARY KEY.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+# Compared by code points in every database, so that "starts with" is a range of the index whatever the locale.
+Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
+
+metadata = MetaData(naming_convention={
+    "pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s"})
+
+# One row a resource: which version is current. Locking this row orders the writes of one resource.
+resource = Table(
+    "fhirsub_resource", metadata,
+    Column("key", Serial, primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version_id", Integer, nullable=False),
+    Column("last_updated", Instant, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("born", Integer, nullable=False, server_default=text("1")),  # the version that created it, the last time
+    UniqueConstraint("type", "id"),
+    Index(None, "type", "last_updated"))
+
+# One row a version, never changed: the JSON as the client sent it, with id and meta; no content for a delete.
+version = Table(
+    "fhirsub_version", metadata,
+    Column("resource_key", ForeignKey("fhirsub_resource.key"), primary_key=True),
+    Column("version_id", Integer, primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("interaction", String(8), nullable=False),  # create | update | delete
+    Column("last_updated", Instant, nullable=False),
+    Column("content", Text),
+    Index(None, "type", "last_updated"),
+    Index(None, "last_updated"))
+
+# What a search can find of each current version; which columns a kind of value fills stands in store/search_rows.py.
+search_value = Table(
+    "fhirsub_search_value", metadata,
+    Column("key", Serial, primary_key=True),
+    Column("resource_key", Serial, nullable=False),  # no foreign key: twenty checks a write of what one line wrote
+    Column("type", String(64), nullable=False),
+    Column("parameter", String(64), nullable=False),
+    Column("system", Text),
+    Column("value", Bytewise),
+    Column("text", Text),
+    Column("low", BigInteger),
+    Column("high", BigInteger),
+    Index(None, "resource_key"),
+    Index(None, "type", "parameter", "value"),
+    Index("ix_fhirsub_search_value_low", "type", "parameter", "low", sqlite_where=text("low IS NOT NULL"),
+          postgresql_where=text("low IS NOT NULL")))
+
+# A resource was written. Pending until matched; content and previous only for a host application's own store.
+change = Table(
+    "fhirsub_change", metadata,
+    Column("seq", Serial, primary_key=True),
+    Column("resource_key", ForeignKey("fhirsub_resource.key")),  # whose version it is; NULL: a host application's
+    Column("type", String(64), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version_id", String(64), nullable=False),
+    Column("interaction", String(8), nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("matched", Boolean, nullable=False, server_default=text("false")),
+    Column("content", Text),
+    Column("previous", Text),
+    Index("ix_fhirsub_change_pending", "seq", sqlite_where=text("matched = 0"), postgresql_where=text("NOT matched")),
+    sqlite_autoincrement=True)
+
+# A distinct question, asked by any number of subscriptions; head is the number of its newest event.
+stream = Table(
+    "fhirsub_stream", metadata,
+    Column("id", Serial, primary_key=True),
+    Column("question", Text, nullable=False),
+    Column("question_hash", String(64), nullable=False, unique=True),  # sha256: questions are longer than an index entry
+    Column("head", BigInteger, nullable=False, server_default=text("0")))
+
+# Where a stream is filed in the index: the access keys of its most selective predicate, or its resource type.
+stream_key = Table(
+    "fhirsub_stream_key", metadata,
+    Column("key", String(255), primary_key=True),
+    Column("stream_id", ForeignKey("fhirsub_stream.id"), primary_key=True),
+    Index(None, "stream_id"))
+
+# A change that matched a stream, numbered 1, 2, 3… per stream without gaps.
+event = Table(
+    "fhirsub_event", metadata,
+    Column("stream_id", ForeignKey("fhirsub_stream.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("change_seq", ForeignKey("fhirsub_change.seq"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "change_seq"))
+
+# The engine's state of one Subscription; what the client said stands in the resource itself.
+subscription = Table(
+    "fhirsub_subscription", metadata,
+    Column("key", Serial, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("active", Boolean, nullable=False),   # switched on in the log; False once off or deleted
+    Column("push", Boolean, nullable=False),     # a dispatcher delivers it (a websocket reads for itself)
+    Column("ends_at", Instant),
+    Column("due_at", Instant),                   # when a dispatcher may take it; NULL: nothing to send
+    Column("lease", String(128)),                # which dispatcher holds it until due_at
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # failed ones of the oldest unaccepted event
+    Column("numbered", BigInteger, nullable=False, server_default=text("0")),  # event numbers given out by closed cursors
+    Index("ix_fhirsub_subscription_due", "due_at", sqlite_where=text("due_at IS NOT NULL"),
+          postgresql_where=text("due_at IS NOT NULL")),
+    Index("ix_fhirsub_subscription_ends", "ends_at", sqlite_where=text("ends_at IS NOT NULL"),
+          postgresql_where=text("ends_at IS NOT NULL")))
+
+# Where a subscription stands in a stream. A new criteria closes one (until) and opens the next: the backlog comes first.
+cursor = Table(
+    "fhirsub_cursor", metadata,
+    Column("key", Serial, primary_key=True),     # the order in which a subscription works through them
+    Column("subscription_key", ForeignKey("fhirsub_subscription.key"), nullable=False),
+    Column("stream_id", ForeignKey("fhirsub_stream.id"), nullable=False),
+    Column("base", BigInteger, nullable=False),      # event number of the subscription = stream number - base
+    Column("accepted", BigInteger, nullable=False),  # newest stream number that the channel has accepted
+    Column("until", BigInteger),                     # last stream number it covers; NULL: still bound
+    Column("parked", Boolean, nullable=False, server_default=text("false")),  # left by `off`: sent only by explicit replay
+    Index(None, "subscription_key"),
+    Index(None, "stream_id"))
+
+# Channel headers whose values a read must not show (Authorization, Cookie, …), encrypted.
+secret_header = Table(
+    "fhirsub_secret_header", metadata,
+    Column("subscription_id", String(64), primary_key=True),
+    Column("name", String(128), primary_key=True),   # lower case
+    Column("value", Text, nullable=False))
+
+# Who does what only one process may do: the matcher.
+lease = Table(
+    "fhirsub_lease", metadata,
+    Column("name", String(32), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("expires_at", Instant, nullable=False))

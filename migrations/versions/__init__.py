@@ -1,0 +1,1 @@
+"""One file a migration, named NNNN_verb_noun.py; a shipped one never changes."""

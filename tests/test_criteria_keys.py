@@ -1,0 +1,57 @@
+"""Access keys: what a criteria is filed under, and that a resource it matches probes there."""
+import pytest
+from hypothesis import given, settings
+
+from fhirsub.fhir.criteria import parse, probe_keys
+from fhirsub.fhir.criteria.keys import MAX_KEY
+from fhirsub.fhir.search_values import SearchValues
+from questions import BASE, cases
+
+
+@pytest.mark.parametrize(("criteria", "keys"), [
+    ("Patient?_id=a,b&gender=male", ["Patient?_id=a", "Patient?_id=b"]),
+    ("Observation?code=x&patient=1&identifier=7", ["Observation?patient=Patient/1"]),
+    ("Observation?subject=1", ["Observation?subject=1"]),
+    ("Observation?code=http://loinc.org|X,y", ["Observation?code=http://loinc.org|X", "Observation?code=y"]),
+    ("Observation?status=final&code=x", ["Observation?code=x"]),
+    ("Observation?status=final&_profile=http://p", ["Observation?_profile=http://p"]),
+    ("Observation?subject:identifier=http://s|9", ["Observation?subject=:identifier=http://s|9"]),
+    # nothing that a resource must have in one of its values
+    ("Observation?code:not=x", ["Observation"]), ("Observation?code=http://loinc.org|", ["Observation"]),
+    ("Observation?code:missing=false", ["Observation"]), ("Patient?family=x&birthdate=2000", ["Patient"]),
+    ("Observation?code=x,http://loinc.org|", ["Observation"])])
+def test_keys_are_those_of_the_most_selective_equality(criteria, keys):
+    assert list(parse(criteria).keys()) == keys
+
+
+def test_keys_of_long_values_fit_the_index():
+    url = "http://acme.org/" + "x" * 500
+    asked = parse(f"Patient?_profile={url}")
+    assert len(asked.keys()[0]) == MAX_KEY
+    values = SearchValues({"resourceType": "Patient", "id": "p", "meta": {"profile": [url]}})
+    assert asked.keys()[0] in probe_keys(values)
+    assert parse(f"Patient?_profile={url}y").keys() != asked.keys()
+
+
+def test_probe_keys_hold_what_a_database_can_store():
+    values = SearchValues({"resourceType": "Patient", "id": "p", "identifier": [{"value": "a\0b"}, {"value": "\ud800"}]})
+    for key in probe_keys(values):
+        assert "\0" not in key and key.encode()
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases())
+def test_criteria_that_matches_is_found_by_its_keys(case):
+    text, resource = case
+    asked, values = parse(text, BASE), SearchValues(resource, BASE)
+    assert not asked.test(values) or set(asked.keys()) & probe_keys(values)
+
+
+@settings(max_examples=400, deadline=None)
+@given(cases())
+def test_canonical_text_asks_the_same(case):
+    text, resource = case
+    asked, again = parse(text, BASE), parse(parse(text, BASE).canonical())
+    assert again.canonical() == asked.canonical()
+    values = SearchValues(resource, BASE)
+    assert (again.test(values), again.keys()) == (asked.test(values), asked.keys())
