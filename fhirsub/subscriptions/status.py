@@ -1,0 +1,30 @@
+"""The status that the server itself sets: a new version of the Subscription, through the same log as any write.
+
+Spec: https://hl7.org/fhir/R4/subscription.html#status
+"""
+from __future__ import annotations
+
+from ..store import versions
+
+MAX_ERROR_CHARACTERS = 1024  # it is read by people, and stored with each version
+
+
+def set_status(tx, subscription_id, status, error=None, *, now):
+    """Write ``status`` and ``error`` as a new version of the Subscription, if they differ from what stands there.
+
+    A Subscription that is deleted, or that somebody switched off, stays as it is.
+
+    :param status: ``active`` | ``error`` | ``off``
+    :param error: text for the owner, without secrets or patient data; None removes it
+    :returns: whether a version was written
+    """
+    current = versions.lock(tx, "Subscription", subscription_id)
+    if current is None or current.deleted or current.resource["status"] == "off":
+        return False
+    changed = {name: value for name, value in current.resource.items() if name != "error"} | {"status": status}
+    if error:
+        changed["error"] = error[:MAX_ERROR_CHARACTERS]
+    if changed == current.resource:
+        return False
+    versions.write(tx, changed, now=now)
+    return True
