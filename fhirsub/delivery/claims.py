@@ -1,0 +1,155 @@
+"""Which dispatcher holds which subscription: leases in the database, so that any number may run against it.
+
+A row with ``due_at <= now`` may be claimed; ``due_at`` of a claimed one is when its lease runs out. Nothing in here waits
+for a row that another transaction has locked: what is busy is left for the next round, so no two can block each other.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import and_, bindparam, func, select, update
+
+from ..fhir import json
+from ..fhir.instants import parse_instant
+from ..store.tables import resource, subscription, version
+from ..store.owner import is_dead
+
+_LIVE = ("active", "error")
+
+
+@dataclass
+class Lease:
+    """A claimed subscription, and the Subscription resource as it stands.
+
+    :param version_id: of the Subscription; another one later means that somebody has changed it meanwhile
+    :param resource: None when it was deleted
+    :param following: switched on in the log of changes, and delivered by a dispatcher
+    """
+
+    key: int
+    id: str
+    attempts: int
+    following: bool
+    version_id: int | None
+    resource: dict | None
+
+    def live(self, now):
+        """Whether anything may be sent for it: not off, not deleted, not past its ``end``."""
+        return (self.following and self.resource is not None and self.resource["status"] in _LIVE
+                and not ("end" in self.resource and parse_instant(self.resource["end"]) <= now))
+
+
+def claim(tx, owner, *, now, limit, lease_s):
+    """Lease up to ``limit`` due subscriptions to one dispatcher, oldest ``due_at`` first.
+
+    Two dispatchers never hold the same one: one ``UPDATE … RETURNING`` whose inner select skips locked rows.
+
+    :param now: aware UTC datetime; rows with ``due_at <= now`` are due
+    :param lease_s: seconds until an unfinished one is due again (its dispatcher died)
+    :returns: list of keys; empty when idle
+    """
+    until = now + timedelta(seconds=lease_s)
+    return list(tx.execute(_CLAIM, {"now": now, "limit": limit, "owner": owner, "until": until}).scalars())
+
+
+def held(tx, owner, keys):
+    """Lock those of ``keys`` that ``owner`` still holds, to the end of ``tx``.
+
+    :returns: ``({key: Lease}, busy)``; busy are keys that it holds too, but that another transaction has locked just now
+    """
+    leases = {row.key: _lease(row) for row in tx.execute(_HELD, {"keys": list(keys), "owner": owner})}
+    missing = [key for key in keys if key not in leases]
+    if not missing or tx.dialect.name == "sqlite":
+        return leases, set()
+    return leases, set(tx.execute(_STILL_MINE, {"keys": missing, "owner": owner}).scalars())
+
+
+def renew(tx, owner, keys, *, now, lease_s):
+    """Prolong leases whose notifications are still under way."""
+    tx.execute(_RENEW, {"keys": list(keys), "owner": owner, "until": now + timedelta(seconds=lease_s)})
+
+
+def put_off(tx, keys, *, due_at):
+    """Give leases back; whoever is free may claim them from ``due_at`` on."""
+    if keys:
+        tx.execute(_PUT_OFF, {"keys": list(keys), "at": due_at})
+
+
+def put_off_failed(tx, failed):
+    """Give leases back after failed attempts.
+
+    :param failed: list of ``(key, attempts so far, due_at)``; due_at None: never again by itself
+    """
+    if failed:
+        tx.execute(_FAIL, [{"of": key, "failures": attempts, "at": due_at} for key, attempts, due_at in failed])
+
+
+def forget_failures(tx, keys):
+    """The event that failed before has been accepted: the next starts the schedule anew."""
+    if keys:
+        tx.execute(_FORGET, {"keys": list(keys)})
+
+
+def next_due(tx, after):
+    """When the next subscription becomes due after ``after``; None if none does."""
+    return tx.execute(_NEXT_DUE, {"after": after}).scalar()
+
+
+def dead_owners(tx, *, now, lease_s):
+    """Owners of running leases whose process on this host has ended."""
+    running = {"now": now, "until": now + timedelta(seconds=lease_s)}
+    return [owner for owner in tx.execute(_OWNERS, running).scalars() if is_dead(owner)]
+
+
+def free(tx, owners, *, now):
+    """Make everything due at once that these owners held."""
+    tx.execute(_FREE, {"owners": list(owners), "now": now})
+
+
+def ended(tx, now):
+    """Ids of Subscriptions that are past their ``end``."""
+    return sorted(tx.execute(_ENDED, {"now": now}).scalars())
+
+
+def forget_ends(tx, ids, *, now):
+    """Their ends have been seen to; an end that was set anew meanwhile stays."""
+    tx.execute(_FORGET_ENDS, {"ids": list(ids), "now": now})
+
+
+def _lease(row):
+    content = None if row.content is None else json.decode(row.content)
+    return Lease(row.key, row.id, row.attempts, row.active and row.push, row.version_id, content)
+
+
+def _unlocked(*conditions):
+    """Rows that meet the conditions and that nobody else has locked; they are locked then."""
+    return _s.key.in_(select(_s.key).where(*conditions).with_for_update(key_share=True, skip_locked=True))
+
+
+_s = subscription.c
+_MINE = _s.key.in_(bindparam("keys", expanding=True)), _s.lease == bindparam("owner")
+_DUE = (select(_s.key).where(_s.due_at <= bindparam("now")).order_by(_s.due_at).limit(bindparam("limit"))
+        .with_for_update(key_share=True, skip_locked=True).cte("due"))  # a CTE: PostgreSQL may run a subquery twice
+_CLAIM = (update(subscription).where(_s.key.in_(select(_DUE.c.key)))
+          .values(lease=bindparam("owner"), due_at=bindparam("until")).returning(_s.key))
+_HELD = (select(_s.key, _s.id, _s.attempts, _s.active, _s.push, version.c.version_id, version.c.content)
+         .outerjoin(resource, and_(resource.c.type == "Subscription", resource.c.id == _s.id))
+         .outerjoin(version, and_(version.c.resource_key == resource.c.key, version.c.version_id == resource.c.version_id))
+         .where(*_MINE).with_for_update(key_share=True, skip_locked=True, of=subscription))
+_STILL_MINE = select(_s.key).where(*_MINE)
+_RENEW = update(subscription).where(_unlocked(*_MINE)).values(due_at=bindparam("until"))
+_PUT_OFF = (update(subscription).where(_s.key.in_(bindparam("keys", expanding=True)))
+            .values(lease=None, due_at=bindparam("at")))
+_FAIL = update(subscription).where(_s.key == bindparam("of")).values(
+    lease=None, due_at=bindparam("at"), attempts=bindparam("failures"))
+_FORGET = update(subscription).where(_s.key.in_(bindparam("keys", expanding=True))).values(attempts=0)
+_NEXT_DUE = select(func.min(_s.due_at)).where(_s.due_at > bindparam("after"))
+_OWNERS = (select(_s.lease).where(_s.due_at > bindparam("now"), _s.due_at <= bindparam("until"), _s.lease.is_not(None))
+           .distinct())
+_FREE = (update(subscription).where(_unlocked(_s.due_at.is_not(None), _s.lease.in_(bindparam("owners", expanding=True))))
+         .values(lease=None, due_at=bindparam("now")))
+_ENDED = select(_s.id).where(_s.ends_at <= bindparam("now"))
+_FORGET_ENDS = (update(subscription)
+                .where(_unlocked(_s.id.in_(bindparam("ids", expanding=True)), _s.ends_at <= bindparam("now")))
+                .values(ends_at=None))
