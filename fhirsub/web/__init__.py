@@ -1,0 +1,1 @@
+"""The doors of the server: FHIR over HTTP, and the websocket."""

@@ -1,0 +1,1 @@
+"""One file for each FHIR interaction; an HTTP request and an entry of a Bundle run the same code."""

@@ -1,0 +1,85 @@
+"""One transaction for one write, or for all those of a transaction Bundle.
+
+Spec: https://hl7.org/fhir/R4/http.html#trules
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ...errors import BadRequest, Conflict
+from ...fhir.criteria import Criteria
+from ...store.database import claim
+from ..naming import named
+from ..request import Request, Response
+from ..server import Server
+from .conditions import matches
+from .writing import Overtaken, Write
+
+ATTEMPTS = 10    # each is lost only to another write of the same resource that went through
+
+Prepared = TypeVar("Prepared")
+Result = TypeVar("Result")
+
+
+def write(server: Server, request: Request, interaction: type[Write]) -> Response:
+    """Carry out one write in a transaction of its own."""
+    def run(tx: Any, prepared: Write) -> Response:
+        hold(tx, [prepared])
+        return prepared.run(tx, server.now())
+
+    return commit(server, lambda: interaction(server, request), run)
+
+
+def commit(server: Server, prepare: Callable[[], Prepared], run: Callable[[Any, Prepared], Result]) -> Result:
+    """Prepare outside a transaction and run inside one, again as long as another write comes between.
+
+    :raises Conflict: others were quicker ``ATTEMPTS`` times
+    """
+    for _ in range(ATTEMPTS):
+        prepared = prepare()
+        try:
+            with server.database.write() as tx:
+                return run(tx, prepared)
+        except Overtaken:
+            continue
+    raise Conflict(f"others changed the resource while this write was under way, {ATTEMPTS} times; try again")
+
+
+def hold(tx: Any, writes: list[Write]) -> None:
+    """Decide which resource each write is about, and lock them all.
+
+    Names and rows are taken in one order by every transaction, so that no two wait for each other.
+
+    :raises BadRequest: two of the writes are about one resource
+    """
+    for name in sorted({write.condition.canonical() for write in writes if write.condition}):
+        claim(tx, name)
+    earlier: list[Write] = []
+    for write in sorted(writes, key=lambda write: write.rank):
+        if write.condition:
+            with named(write.request):
+                write.select(selected(tx, write.condition, earlier))
+        earlier.append(write)
+    _refuse_overlap(writes)
+    for write in sorted(writes, key=lambda write: write.reference):
+        write.lock(tx)
+
+
+def selected(tx: Any, criteria: Criteria, earlier: list[Write]) -> list[str]:
+    """The ids that ``criteria`` selects once the writes before it in the same transaction are done; they are not yet."""
+    others = [write for write in earlier if write.type == criteria.type and write.changes]
+    touched = {write.id for write in others}
+    stored = [id for id in matches(tx, criteria, 2 + len(touched)) if id not in touched]
+    return stored + [write.id for write in others if write.resource is not None and criteria.test(write.values)]
+
+
+def _refuse_overlap(writes: list[Write]) -> None:
+    seen: set[str] = set()
+    for write in writes:
+        if write.changes and write.reference in seen:
+            with named(write.request):
+                raise BadRequest(f"another entry writes {write.reference} too; a transaction may write each resource once",
+                                 code="duplicate")
+        if write.changes:
+            seen.add(write.reference)

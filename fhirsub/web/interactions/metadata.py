@@ -1,0 +1,94 @@
+"""capabilities: GET [base]/metadata, the CapabilityStatement, made from what is really registered.
+
+Spec: https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ...fhir import json
+from ...fhir.definitions.parameters import search_parameters
+from ...fhir.instants import instant_text
+from ...store.search_rows import SEARCHABLE
+from ..negotiation import FHIR_JSON, JSON_PATCH
+from ..request import Request, Response
+from ..server import Server
+
+FHIR_VERSION = "4.0.1"
+WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket"
+
+_OF_THE_SYSTEM = {"transaction", "batch", "history-system", "search-system", "capabilities"}
+
+
+def metadata(server: Server, request: Request, codes: frozenset[str], conditional: frozenset[str]) -> Response:
+    """The CapabilityStatement of this server, at the base that the client asked.
+
+    :param codes: the interactions there are, ``{"read", "history-system", …}``
+    :param conditional: the methods that take a search in place of an id, ``{"PUT", "DELETE", …}``
+    """
+    return Response(200, _text(server, request.base_url, codes, conditional))
+
+
+@lru_cache(maxsize=8)   # a server is asked under few names; made-up ones must not fill the memory
+def _text(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str]) -> bytes:
+    """Made once: 146 types with their search parameters take a while."""
+    return json.encode({
+        "resourceType": "CapabilityStatement",
+        "url": f"{base_url}/metadata",
+        "version": server.software_version,
+        "name": "FHIRSub",
+        "title": "FHIR R4 server with Subscriptions",
+        "status": "active",
+        "date": instant_text(server.now()),
+        "kind": "instance",
+        "software": {"name": "fhirsub", "version": server.software_version},
+        "implementation": {"description": "fhirsub", "url": base_url},
+        "fhirVersion": FHIR_VERSION,
+        "format": [FHIR_JSON, "json"],
+        "patchFormat": [JSON_PATCH],
+        "rest": [_rest(server, base_url, codes, conditional)]})
+
+
+def _rest(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str]) -> dict[str, Any]:
+    websocket = server.websocket_url(base_url)
+    return {
+        **({"extension": [{"url": WEBSOCKET, "valueUri": websocket}]} if websocket else {}),
+        "mode": "server",
+        "resource": [_resource(server, name, codes, conditional) for name in sorted(server.resource_types)],
+        "interaction": _coded(codes & _OF_THE_SYSTEM - {"capabilities"})}   # metadata itself is not listed
+
+
+def _resource(server: Server, name: str, codes: frozenset[str], conditional: frozenset[str]) -> dict[str, Any]:
+    config = server.config
+    documentation = _documentation(server) if name == "Subscription" else ""
+    return {
+        "type": name,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        **({"documentation": documentation} if documentation else {}),
+        "interaction": _coded(codes - _OF_THE_SYSTEM),
+        "versioning": "versioned-update" if config.require_if_match else "versioned",
+        "readHistory": "vread" in codes,
+        "updateCreate": config.update_creates,
+        "conditionalCreate": "create" in codes,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": "PUT" in conditional,
+        "conditionalDelete": "single" if "DELETE" in conditional else "not-supported",
+        "referencePolicy": ["literal", "logical", *(["enforced"] if config.references_must_exist else [])],
+        "searchParam": _search_parameters(name)}
+
+
+def _coded(codes: frozenset[str]) -> list[dict[str, str]]:
+    return [{"code": code} for code in sorted(codes)]
+
+
+def _search_parameters(name: str) -> list[dict[str, str]]:
+    """Those of the kinds that a search can find; the others are refused."""
+    return [{"name": code, "definition": parameter.url, "type": parameter.type}
+            for code, parameter in search_parameters(name).items() if parameter.type in SEARCHABLE]
+
+
+def _documentation(server: Server) -> str:
+    """Which channels deliver, and what each says of itself; Markdown."""
+    said = {name: getattr(channel, "documentation", "") for name, channel in server.channels.items()}
+    return "\n".join(f"* `{name}`: {text}" if text else f"* `{name}`" for name, text in said.items())

@@ -1,0 +1,88 @@
+"""The websocket alone, on the servers it must work on, for tests/test_sockets.py.
+
+    python tests/socket_server.py gevent|gthread DATABASE_URL     prints its port
+"""
+import os
+import sys
+
+if __name__ == "__main__" and sys.argv[1] == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+
+import threading
+from datetime import datetime, timezone
+
+from flask import Blueprint, Flask, request
+
+from fhirsub.config import Config
+from fhirsub.delivery.tail import Tail
+from fhirsub.store.database import Database
+from fhirsub.web import socket, sockets, wire
+from event_log import happen
+
+SETTINGS = {"WEBSOCKET_PING_S": 0.5, "WEBSOCKET_IDLE_S": 2.0, "WEBSOCKET_BINDS": 5, "WEBSOCKET_MESSAGE_BYTES": 256}
+socket.PONG_S = 1.0
+wire.SEND_S = 1.0
+
+
+def application(database):
+    """``/fhir/websocket``; ``POST /happen/ID?count=2`` appends events, ``POST /close`` lets the server go away."""
+    config, app, fhir = Config(SETTINGS), Flask("sockets"), Blueprint("fhir", __name__, url_prefix="/fhir")
+    tail = Tail(database, config, lambda: datetime.now(timezone.utc))
+    open_sockets = sockets.register(fhir, tail, config)
+    app.register_blueprint(fhir)
+    threading.Thread(target=tail.run, daemon=True).start()
+
+    @app.post("/happen/<subscription_id>")
+    def append(subscription_id):
+        with database.write() as tx:
+            happen(tx, subscription_id, int(request.args.get("count", 1)))
+            database.hints.announce(tx, "event")
+        return ""
+
+    @app.post("/close")
+    def close():
+        open_sockets.close()
+        return ""
+
+    @app.get("/open")
+    def count():
+        return {"sockets": len(open_sockets._open), "threads": threading.active_count(),
+                "files": len(os.listdir("/proc/self/fd"))}
+
+    return app
+
+
+def gevent(app):
+    from gevent import socket as gevent_socket
+    from gevent.pywsgi import WSGIServer
+    listener = gevent_socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    print(listener.getsockname()[1], flush=True)
+    WSGIServer(listener, app).serve_forever()
+
+
+def gthread(app):
+    from gunicorn.app.base import BaseApplication
+
+    class Gunicorn(BaseApplication):
+        def load_config(self):
+            settings = {"bind": "127.0.0.1:0", "worker_class": "gthread", "threads": 32, "graceful_timeout": 1,
+                        "control_socket_disable": True,
+                        "when_ready": lambda server: print(server.LISTENERS[0].sock.getsockname()[1], flush=True)}
+            for name, value in settings.items():
+                self.cfg.set(name, value)
+
+        def load(self):
+            return app()
+
+    Gunicorn().run()
+
+
+if __name__ == "__main__":
+    kind, url = sys.argv[1:]
+    if kind == "gevent":
+        gevent(application(Database(url)))
+    else:
+        gthread(lambda: application(Database(url)))
