@@ -6,8 +6,23 @@ ARGS ?=
 help:     ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
 
+serve: .venv/serve   ## set up, migrate and serve on http://127.0.0.1:8080/fhir (ARGS="--port 8090 --database …")
+	$(BIN)/fhirsub serve $(ARGS)
+
+worker: .venv/serve  ## a matcher and a dispatcher beside web processes (ARGS="--database …")
+	$(BIN)/fhirsub worker $(ARGS)
+
+migrate: .venv/serve ## bring the database to this version's tables (ARGS="--database …")
+	$(BIN)/fhirsub migrate $(ARGS)
+
 test: .venv/test     ## all tests, on SQLite and PostgreSQL (ARGS="-k matcher")
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/test    ## print writes per second and the time to a notification
+	$(BIN)/python tests/bench.py $(ARGS)
+
+demo: .venv/serve    ## the seven scenarios of the 2019 connectathon against a server of their own
+	$(BIN)/python examples/connectathon.py $(ARGS)
 
 lock:                ## pin every dependency of setup.cfg with its hashes
 	$(PYTHON) -m venv .venv && $(BIN)/pip install -q pip-tools
@@ -29,4 +44,4 @@ LOCK = --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
 	touch $@
 
-.PHONY: help test lock clean
+.PHONY: help serve worker migrate test bench demo lock clean

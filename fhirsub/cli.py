@@ -1,0 +1,73 @@
+"""The command ``fhirsub``: serve, worker, migrate."""
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .config import SETTINGS
+
+_DEFAULTS = {setting.name: setting for setting in SETTINGS}
+
+
+def _option(name):
+    """``--name VALUE`` for a setting, with its meaning and default from the SETTINGS table."""
+    setting = _DEFAULTS[name]
+    return click.option(f"--{name.lower().replace('_', '-')}", type=type(setting.default), default=None,
+                        metavar=setting.unit.upper(), help=f"{setting.meaning} (default {setting.default or 'none'})")
+
+
+def _given(options):
+    return {name.upper(): value for name, value in options.items() if value is not None}
+
+
+@click.group()
+@click.version_option(package_name="fhirsub")
+def main():
+    """A FHIR R4 server whose subject is the Subscription.
+
+    Every setting can also be given in the environment as FHIRSUB_NAME.
+    """
+
+
+@main.command()
+@_option("HOST")
+@_option("PORT")
+@_option("DATABASE")
+@click.option("--workers/--no-workers", default=None,
+              help="run the matcher and the dispatcher in this process (default: yes)")
+def serve(**options):
+    """Migrate the database and serve FHIR, websockets and, unless told otherwise, deliver notifications."""
+    from gevent import monkey
+    monkey.patch_all()
+    from . import serving
+    _run(serving.serve, _given(options))
+
+
+@main.command()
+@_option("HOST")
+@_option("DATABASE")
+def worker(**options):
+    """Match changes and deliver notifications, beside web processes on the same database."""
+    from . import serving
+    _run(serving.work, _given(options))
+
+
+@main.command()
+@_option("DATABASE")
+def migrate(**options):
+    """Bring the database to the tables of this version."""
+    from . import serving
+    _run(serving.migrate, _given(options))
+
+
+def _run(command, settings):
+    from .errors import StorageError
+    try:
+        command(settings)
+    except ValueError as error:
+        click.echo(f"fhirsub: {error}", err=True)
+        sys.exit(2)
+    except (StorageError, OSError) as error:
+        click.echo(f"fhirsub: {error}", err=True)
+        sys.exit(1)

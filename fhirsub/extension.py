@@ -1,0 +1,152 @@
+"""``FHIRSub(app)``: puts the parts together; the only place that does."""
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timezone
+
+from flask import Flask, current_app
+
+from . import __version__, recording
+from .config import Config
+from .delivery.channels.rest_hook import RestHook
+from .delivery.channels.websocket import WebSocket
+from .delivery.dispatcher import Dispatcher
+from .delivery.egress import Egress
+from .delivery.tail import Tail
+from .store.database import Database
+from .store.migrate import upgrade
+from .subscriptions.door import SubscriptionDoor
+from .subscriptions.matcher import Matcher
+from .subscriptions.secrets import Vault, load_key
+from .web import rest, sockets
+from .web.server import Server
+
+NAME = "fhirsub"
+
+
+class FHIRSub:
+    """The extension: a FHIR base, websockets and the notification pipeline in a Flask application.
+
+    Settings come from the keyword arguments, else from ``app.config["FHIRSUB_…"]``, else from the environment.
+
+    :param app: the application, or None to call :meth:`init_app` later
+    :param settings: see SETTINGS in ``fhirsub/config.py``, e.g. ``DATABASE="postgresql://…"``
+    """
+
+    def __init__(self, app=None, **settings):
+        self._settings = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app):
+        """Mount the FHIR base and remember the extension in ``app.extensions["fhirsub"]``.
+
+        The matcher and the dispatcher start with the first request, in the process that serves it: a server that
+        forks after loading the application starts none too many. :meth:`start` starts them sooner.
+
+        :raises ValueError: a setting is wrong; the text names it
+        :raises RuntimeError: the application has one already
+        """
+        if NAME in app.extensions:
+            raise RuntimeError("this application has a FHIRSub already; use app.extensions['fhirsub']")
+        self.config = Config.of_flask(app.config, given=self._settings)
+        self.database = Database(self.config.database)
+        vault = Vault(load_key(self.config))
+        self.egress = Egress(self.config)
+        self.channels = {"rest-hook": RestHook(self.egress, self.config, utcnow)}
+        if self.config.websocket_path:
+            self.channels["websocket"] = WebSocket()
+        self.matcher = Matcher(self.database, self.config, now=utcnow)
+        self.dispatcher = Dispatcher(self.database, self.config, now=utcnow, channels=self.channels, vault=vault)
+        self.tail = Tail(self.database, self.config, utcnow)
+        self._running, self._threads, self._starting = [], [], threading.Lock()
+        self._mount(app, {"Subscription": SubscriptionDoor(self.channels, vault)})
+        app.extensions[NAME] = self
+
+    def channel(self, kind):
+        """Decorator that makes a class, or any callable that gives an object with ``send(notification)``, a channel.
+
+        Call it before the first request::
+
+            @subscriptions.channel("x-log")
+            class Log:
+                def send(self, notification):
+                    print(notification.id)
+
+        :param kind: the ``Subscription.channel.type`` that it delivers; R4's own codes, so ``email``, ``sms`` or ``message``
+        """
+        def add(make):
+            self.channels[kind] = make()
+            return make
+        return add
+
+    def _mount(self, app, doors):
+        server = Server(database=self.database, config=self.config, now=utcnow, doors=doors, channels=self.channels,
+                        software_version=__version__)
+        blueprint = rest.blueprint(server)
+        self.sockets = sockets.register(blueprint, self.tail, self.config)
+        app.register_blueprint(blueprint)
+        app.before_request(self.start)
+
+    def migrate(self):
+        """Bring the database to the tables of this version."""
+        upgrade(self.database)
+
+    def start(self):
+        """Start the threads of this process, once; without the setting WORKERS only what its websockets need."""
+        if self._threads:
+            return
+        with self._starting:
+            if self._threads:
+                return
+            loops = [self.tail] if self.config.websocket_path else []
+            if self.config.workers:
+                loops += [self.matcher, self.dispatcher]
+            self._threads = [threading.Thread(target=loop.run, name=f"fhirsub-{type(loop).__name__.lower()}", daemon=True)
+                             for loop in loops]
+            self._running = loops
+            for thread in self._threads:
+                thread.start()
+
+    def stop(self, timeout_s=15.0):
+        """Finish what is under way, release the rest to other processes, and close the database's connections."""
+        self.sockets.close()
+        for loop in self._running:
+            loop.stop()
+        for thread in self._threads:
+            thread.join(timeout_s)
+        self._threads, self._running = [], []
+        self.egress.close()
+        self.database.dispose()
+
+    def record(self, change, *, connection):
+        """Record that a resource of the application's own store was written, inside the application's transaction.
+
+        The transaction's commit lets the change be matched and notified; its rollback leaves nothing behind.
+
+        :param change: :class:`~fhirsub.store.changes.Change` with ``resource``: the version as just written, also as an object of
+            fhir.resources; a ``delete`` has none
+        :param connection: SQLAlchemy Connection (of a Session: ``session.connection()``) to the database of FHIRSub
+        :returns: the number of the change
+        :raises Unprocessable: the resource is not what the change says, or a type whose writes go through REST
+        """
+        return recording.record(self.database, change, connection=connection, now=utcnow())
+
+
+def create_app(**settings):
+    """An empty Flask application with a FHIRSub: what ``fhirsub serve`` serves.
+
+    :param settings: see SETTINGS, e.g. ``DATABASE="sqlite:////var/lib/fhirsub.db"``
+    """
+    app = Flask(NAME)
+    FHIRSub(app, **settings)
+    return app
+
+
+def record(change, *, connection):
+    """:meth:`FHIRSub.record` of the current application."""
+    return current_app.extensions[NAME].record(change, connection=connection)
+
+
+def utcnow():
+    return datetime.now(timezone.utc)
