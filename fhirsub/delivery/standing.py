@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import and_, bindparam, case, not_, or_, select, update
 
-from ..store.sets import member
+from ..store.sets import within
 from ..store.tables import cursor, stream, subscription
 
 
@@ -30,15 +30,8 @@ def standings(tx, ids, *, now):
     :param ids: ids of Subscriptions, also of some that do not exist
     :returns: ``{id: Standing}``; without those that are unknown, off, ended or of another channel
     """
-    rows = tx.execute(
-        select(subscription.c.id, subscription.c.key, stream.c.id.label("stream_id"), stream.c.head,
-               cursor.c.base, cursor.c.accepted, cursor.c.until)
-        .join(cursor, and_(cursor.c.subscription_key == subscription.c.key, not_(cursor.c.parked)))
-        .join(stream, stream.c.id == cursor.c.stream_id)
-        .where(member(tx, subscription.c.id, ids), subscription.c.active, not_(subscription.c.push),
-               or_(subscription.c.ends_at.is_(None), subscription.c.ends_at > now)))
     found = {}
-    for row in rows:
+    for row in tx.execute(_STANDINGS, {"ids": ids, "now": now}):
         standing = found.setdefault(row.id, Standing(row.key))
         newest = row.head if row.until is None else min(row.head, row.until)
         standing.number = max(standing.number, newest - row.base)
@@ -54,8 +47,7 @@ def moved(tx, heads):
     :param heads: ``{stream id: number of the newest event known}``
     :returns: set of stream ids
     """
-    rows = tx.execute(select(stream.c.id, stream.c.head).where(member(tx, stream.c.id, heads))).all()
-    return {stream_id for stream_id, head in rows if head > heads[stream_id]}
+    return {stream_id for stream_id, head in tx.execute(_HEADS, {"ids": heads}) if head > heads[stream_id]}
 
 
 def accept(tx, numbers):
@@ -63,10 +55,19 @@ def accept(tx, numbers):
 
     :param numbers: ``{subscription key: event number}``
     """
-    reached = bindparam("number") + cursor.c.base
-    reached = case((cursor.c.until < reached, cursor.c.until), else_=reached)
     # Every process moves them in the same order, so that no two wait for each other.
-    tx.execute(
-        update(cursor).where(cursor.c.subscription_key == bindparam("of_key"), not_(cursor.c.parked),
-                             cursor.c.accepted < reached).values(accepted=reached),
-        [{"of_key": key, "number": number} for key, number in sorted(numbers.items())])
+    tx.execute(_ACCEPT, [{"of_key": key, "number": number} for key, number in sorted(numbers.items())])
+
+
+_STANDINGS = (
+    select(subscription.c.id, subscription.c.key, stream.c.id.label("stream_id"), stream.c.head,
+           cursor.c.base, cursor.c.accepted, cursor.c.until)
+    .join(cursor, and_(cursor.c.subscription_key == subscription.c.key, not_(cursor.c.parked)))
+    .join(stream, stream.c.id == cursor.c.stream_id)
+    .where(within(subscription.c.id, "ids"), subscription.c.active, not_(subscription.c.push),
+           or_(subscription.c.ends_at.is_(None), subscription.c.ends_at > bindparam("now"))))
+_HEADS = select(stream.c.id, stream.c.head).where(within(stream.c.id, "ids"))
+_wanted = bindparam("number") + cursor.c.base
+_reached = case((cursor.c.until < _wanted, cursor.c.until), else_=_wanted)
+_ACCEPT = update(cursor).where(cursor.c.subscription_key == bindparam("of_key"), not_(cursor.c.parked),
+                               cursor.c.accepted < _reached).values(accepted=_reached)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, cast, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, cast, insert, select, update
 
 from ..fhir import json
 from .hints import announce_ours
-from .sets import member
+from .sets import within
 from .tables import change, version
 
 
@@ -59,22 +59,27 @@ def record_version(tx: Connection, resource_key: int, type: str, id: str, versio
 
 
 def pending(tx: Connection, limit: int) -> list[Change]:
-    """The oldest changes that are not matched, in order of seq; only a host application's come with their resource.
+    """The oldest changes that are not matched, in order of seq, each with the very version that was written.
 
     A version of one resource never comes before the one that it replaced.
     """
-    return [_change(row, row.content) for row in tx.execute(_PENDING.limit(limit))]
+    return [_change(row, row.content or row.stored) for row in tx.execute(_PENDING, {"limit": limit})]
+
+
+def is_pending(tx: Connection) -> bool:
+    """Whether there is a change that is not matched."""
+    return tx.execute(_IS_PENDING).first() is not None
 
 
 def load(tx: Connection, seqs: Collection[int]) -> dict[int, Change]:
     """Changes by seq, matched or not, each with the very version of the resource that was written."""
-    rows = tx.execute(_WITH_CONTENT.where(member(tx, change.c.seq, seqs)))
+    rows = tx.execute(_LOAD, {"seqs": seqs})
     return {row.seq: _change(row, row.content or row.stored) for row in rows}
 
 
 def mark(tx: Connection, seqs: Collection[int]) -> None:
     """The changes are matched; they are pending no more."""
-    tx.execute(update(change).where(member(tx, change.c.seq, seqs)).values(matched=True))
+    tx.execute(_MARK, {"seqs": seqs})
 
 
 def _insert(tx: Connection, row: dict[str, Any]) -> int:
@@ -98,10 +103,12 @@ def _resource(text: str | None) -> dict | None:
 
 _INSERT = insert(change).returning(change.c.seq)
 
-# The condition is that of the partial index, written as it is there: neither database proves that another implies it.
-_PENDING = select(change).where(~change.c.matched).order_by(change.c.seq)
-
 # A host application's version_id may be no number, and a join may look at every row: hence the CASE around the CAST.
 _number = case((change.c.resource_key.is_not(None), cast(change.c.version_id, version.c.version_id.type)))
 _WITH_CONTENT = select(change, version.c.content.label("stored")).outerjoin(
     version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number))
+# The condition is that of the partial index, written as it is there: neither database proves that another implies it.
+_PENDING = _WITH_CONTENT.where(~change.c.matched).order_by(change.c.seq).limit(bindparam("limit"))
+_IS_PENDING = select(change.c.seq).where(~change.c.matched).limit(1)
+_LOAD = _WITH_CONTENT.where(within(change.c.seq, "seqs"))
+_MARK = update(change).where(within(change.c.seq, "seqs")).values(matched=True)

@@ -1,16 +1,55 @@
-"""``column IN (…)`` for sets of any size: one bound value instead of thousands of parameters."""
+"""``column IN (…)`` for sets of any size: one bound list instead of thousands of parameters, and one statement for all."""
 from __future__ import annotations
 
 import json
 
-from sqlalchemy import bindparam, column, func, select
+from sqlalchemy import Boolean, Text, TypeDecorator, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 
-def member(tx, of, values):
-    """A condition that the column ``of`` is one of ``values`` (texts or whole numbers; may be empty)."""
-    values = list(values)
-    if tx.dialect.name == "postgresql":
-        return of == func.any(bindparam(None, values, ARRAY(of.type)))
-    each = func.json_each(json.dumps(values)).table_valued(column("value"))
-    return of.in_(select(each.c.value))
+class within(FunctionElement):
+    """A condition that ``column`` is one of the values bound as ``name``.
+
+    The values are texts or whole numbers, any iterable of them, also an empty one::
+
+        STATEMENT = select(stream).where(within(stream.c.id, "ids"))
+        tx.execute(STATEMENT, {"ids": {1, 2, 3}})
+    """
+
+    type = Boolean()
+    name = "within"
+    inherit_cache = True
+
+    def __init__(self, column, name):
+        super().__init__(column, bindparam(name, type_=_Several(column.type)))
+
+
+class _Several(TypeDecorator):
+    """A list as one parameter: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, of):
+        super().__init__()
+        self.of = of
+
+    def load_dialect_impl(self, dialect):
+        return dialect.type_descriptor(ARRAY(self.of) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value, dialect):
+        return list(value) if dialect.name == "postgresql" else json.dumps(list(value))
+
+
+@compiles(within, "postgresql")
+def _any(element, compiler, **options):
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(within, "sqlite")
+def _each(element, compiler, **options):
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"

@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict
 from sqlalchemy import select
 
 from ..fhir.criteria import parse, probe_keys
-from ..store.sets import member
+from ..store.sets import within
 from ..store.tables import stream, stream_key
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ class Index:
 
     def _filed(self, tx, keys):
         filed = defaultdict(list)
-        for key, stream_id in tx.execute(select(stream_key.c.key, stream_key.c.stream_id)
-                                         .where(member(tx, stream_key.c.key, keys))):
+        for key, stream_id in tx.execute(_FILED, {"keys": keys}):
             filed[key].append(stream_id)
         return filed
 
@@ -60,10 +59,13 @@ class Index:
             self._compiled.move_to_end(stream_id)
         missing = stream_ids - self._compiled.keys()
         if missing:
-            for stream_id, question in tx.execute(select(stream.c.id, stream.c.question)
-                                                  .where(member(tx, stream.c.id, missing))):
+            for stream_id, question in tx.execute(_QUESTIONS, {"ids": missing}):
                 self._compiled[stream_id] = parse(question)
 
     def _forget(self):
         while len(self._compiled) > self._max_compiled:
             self._compiled.popitem(last=False)
+
+
+_FILED = select(stream_key.c.key, stream_key.c.stream_id).where(within(stream_key.c.key, "keys"))
+_QUESTIONS = select(stream.c.id, stream.c.question).where(within(stream.c.id, "ids"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..store.owner import is_dead
@@ -19,14 +19,16 @@ def take(tx, name, owner, *, now, lease_s):
     :param owner: names one worker of one process, see :func:`~fhirsub.store.owner.owner_token`
     :param lease_s: seconds after which another may take it
     """
+    holder = tx.execute(_HOLDER, {"of": name}).first()
+    if holder and holder.owner == owner and holder.expires_at > now + timedelta(seconds=lease_s / 2):
+        return True
     until = now + timedelta(seconds=lease_s)
     free = or_(lease.c.owner == owner, lease.c.expires_at <= now)
     take = update(lease).where(lease.c.name == name).values(owner=owner, expires_at=until)
     if tx.execute(take.where(free)).rowcount:
         return True
-    holder = tx.execute(select(lease.c.owner).where(lease.c.name == name)).scalar()
     if holder is not None:  # one that died on this host need not be waited for
-        return is_dead(holder) and tx.execute(take.where(lease.c.owner == holder)).rowcount == 1
+        return is_dead(holder.owner) and tx.execute(take.where(lease.c.owner == holder.owner)).rowcount == 1
     try:
         with tx.begin_nested():
             tx.execute(insert(lease).values(name=name, owner=owner, expires_at=until))
@@ -38,3 +40,6 @@ def take(tx, name, owner, *, now, lease_s):
 def release(tx, name, owner, *, now):
     """Give the lease up, if ``owner`` holds it, so that another need not wait for its end."""
     tx.execute(update(lease).where(lease.c.name == name, lease.c.owner == owner).values(expires_at=now))
+
+
+_HOLDER = select(lease.c.owner, lease.c.expires_at).where(lease.c.name == bindparam("of")).with_for_update()

@@ -39,11 +39,12 @@ class Matcher:
 
     def run(self):
         """Match until :meth:`stop`; sleeps until a change is recorded, and looks every SWEEP_S for a lost wake-up."""
+        hints, hinted = self.database.hints, True
         while not self._stop.is_set():
-            seen = self.database.hints.seen("change")
+            seen = hints.seen("change")
             try:
-                if self.step() == 0 and not self._stop.is_set():
-                    self.database.hints.wait("change", seen, self.config.sweep_s)
+                matched = self.step() if hinted or self._is_pending() else 0
+                hinted = matched > 0 or hints.wait("change", seen, self.config.sweep_s) != seen
             except StorageError:
                 log.warning("the matcher cannot reach the database; it tries again")
                 self._stop.wait(PAUSE_AFTER_FAILURE_S)
@@ -59,9 +60,6 @@ class Matcher:
 
     def step(self):
         """Match one batch of pending changes; returns how many, 0 when there are none or another process is at it."""
-        with self.database.read() as tx:
-            if not changes.pending(tx, 1):
-                return 0
         now = self.now()
         with self.database.write() as tx:
             if not lease.take(tx, "matcher", self.owner, now=now, lease_s=LEASE_S):
@@ -72,11 +70,14 @@ class Matcher:
                 changes.mark(tx, [change.seq for change in batch])
         return len(batch)
 
+    def _is_pending(self):
+        with self.database.read() as tx:
+            return changes.is_pending(tx)
+
     def _match(self, tx, batch, now):
-        loaded = changes.load(tx, [change.seq for change in batch])
         touched = set()
         for _, run in groupby(batch, key=lambda change: change.type == "Subscription" and change.seq):
-            run = [loaded[change.seq] for change in run]
+            run = list(run)
             touched |= self._append(tx, run, now)
             if run[0].type == "Subscription":
                 self._switch(tx, run[0], now)

@@ -6,7 +6,7 @@ from collections import Counter
 
 from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
 
-from ..store.sets import member
+from ..store.sets import within
 from ..store.tables import cursor, event, stream, stream_key, subscription
 
 
@@ -42,15 +42,12 @@ def append(tx, matches, *, now):
     :param matches: list of ``(stream_id, change_seq)``; at most one of a pair
     """
     counts = Counter(stream_id for stream_id, _ in matches)
-    rows = tx.execute(select(stream.c.id, stream.c.head).where(member(tx, stream.c.id, counts)).order_by(stream.c.id)
-                      .with_for_update()).all()
-    heads = {row.id: row.head for row in rows}
+    heads = dict(tx.execute(_LOCK, {"ids": counts}).all())
     events = []
     for stream_id, change_seq in matches:
         heads[stream_id] += 1
         events.append({"stream_id": stream_id, "number": heads[stream_id], "change_seq": change_seq, "created_at": now})
-    tx.execute(update(stream).where(stream.c.id == bindparam("stream_id")).values(head=bindparam("new_head")),
-               [{"stream_id": stream_id, "new_head": head} for stream_id, head in heads.items()])
+    tx.execute(_MOVE, [{"of": stream_id, "to": head} for stream_id, head in heads.items()])
     tx.execute(insert(event), events)
 
 
@@ -62,9 +59,14 @@ def make_due(tx, stream_ids, *, now):
 
     :returns: how many became due
     """
-    # A cursor that new criteria closed in the same batch has its last events to send too.
-    behind = or_(cursor.c.until.is_(None), cursor.c.accepted < cursor.c.until)
-    bound = select(cursor.c.subscription_key).where(member(tx, cursor.c.stream_id, stream_ids), behind, ~cursor.c.parked)
-    return tx.execute(update(subscription).where(
-        subscription.c.key.in_(bound), subscription.c.active, subscription.c.push, subscription.c.due_at.is_(None))
-        .values(due_at=now)).rowcount
+    return tx.execute(_MAKE_DUE, {"ids": stream_ids, "at": now}).rowcount
+
+
+_LOCK = select(stream.c.id, stream.c.head).where(within(stream.c.id, "ids")).order_by(stream.c.id).with_for_update()
+_MOVE = update(stream).where(stream.c.id == bindparam("of")).values(head=bindparam("to"))
+# A cursor that new criteria closed in the same batch has its last events to send too.
+_BEHIND = select(cursor.c.subscription_key).where(
+    within(cursor.c.stream_id, "ids"), or_(cursor.c.until.is_(None), cursor.c.accepted < cursor.c.until), ~cursor.c.parked)
+_MAKE_DUE = update(subscription).where(
+    subscription.c.key.in_(_BEHIND), subscription.c.active, subscription.c.push, subscription.c.due_at.is_(None)).values(
+    due_at=bindparam("at"))
