@@ -15,6 +15,7 @@ class Setting(NamedTuple):
 
 SETTINGS = (
     Setting("DATABASE", "sqlite:///fhirsub.db", "URL", "where everything is kept: SQLite or PostgreSQL (postgresql://…)"),
+    Setting("CONNECTIONS", 20, "connections", "most database connections of one process"),
     Setting("HOST", "", "address", "where the web processes listen; `fhirsub serve` takes 127.0.0.1. Endpoints on loopback "
             "are allowed only if this is a loopback address"),
     Setting("PORT", 8080, "port", "port that `fhirsub serve` listens on; 0 takes a free one"),

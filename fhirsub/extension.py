@@ -50,7 +50,7 @@ class FHIRSub:
         if NAME in app.extensions:
             raise RuntimeError("this application has a FHIRSub already; use app.extensions['fhirsub']")
         self.config = Config.of_flask(app.config, given=self._settings)
-        self.database = Database(self.config.database)
+        self.database = Database(self.config.database, self.config.connections)
         vault = Vault(load_key(self.config))
         self.egress = Egress(self.config)
         self.channels = {"rest-hook": RestHook(self.egress, self.config, utcnow)}

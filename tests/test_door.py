@@ -34,6 +34,7 @@ def subscription(**more):
     ({"criteria": "Observation?_sort=date"}, "Subscription.criteria", "_sort"),
     ({"channel": {"type": "sms"}}, "Subscription.channel.type", "rest-hook, websocket; got 'sms'"),
     ({"channel": {"payload": "application/fhir+xml"}}, "Subscription.channel.payload", "application/fhir+xml"),
+    ({"channel": {"payload": "application/json;\nX-Evil: 1"}}, "Subscription.channel.payload", "application/fhir+json"),
     ({"channel": {"payload": "image/png"}}, "Subscription.channel.payload", "application/fhir+json"),
     ({"channel": {"header": ["no colon"]}}, "Subscription.channel.header[0]", "Name: value"),
     ({"channel": {"header": ["X: 1", "X: 1\r\nY: 2"]}}, "Subscription.channel.header[1]", "line break"),
@@ -136,3 +137,9 @@ def test_load_key_makes_one_and_keeps_it(tmp_path):
     config = Config({"SECRET_KEY_FILE": str(tmp_path / "a.key")}, {})
     assert load_key(config) == load_key(config)
     assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_load_key_names_a_setting_that_is_no_key(tmp_path):
+    with pytest.raises(ValueError, match="FHIRSUB_SECRET_KEY: expected 32 bytes"):
+        load_key(Config({"SECRET_KEY": "hush", "SECRET_KEY_FILE": str(tmp_path / "a.key")}, {}))
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ class BasicDoor:
     def fill(self, resource):
         return {"code": {"text": "none given"}} | resource
 
-    def check(self, resource, *, config):
+    def check(self, resource, *, config, base_url):
         self.calls.append("check")
         if resource.get("code", {}).get("text") == "bad":
             raise Unprocessable("Basic.code.text: is bad", expression="Basic.code.text")

@@ -212,6 +212,18 @@ def test_subscription_is_found_by(http, query):
     assert [entry["resource"]["id"] for entry in found.json["entry"]] == [made["id"]]
 
 
+# References and criteria may name this server in full
+
+def test_own_base_url_means_this_server(http, receiver, path):
+    http.create(subscription(f"http://localhost/fhir/{CRITERIA}&subject=Patient/1", type="rest-hook", payload=FHIR,
+                             endpoint=receiver.url(path)))
+    written = http.create(observation(subject={"reference": "http://localhost/fhir/Patient/1"}))
+    http.create(observation(subject={"reference": "http://elsewhere/fhir/Patient/1"}))
+    assert [body["id"] for body in heard(receiver, path)] == [written["id"]]
+    found = http("GET", "Observation?subject=Patient/1").json["entry"]
+    assert [entry["resource"]["id"] for entry in found] == [written["id"]]
+
+
 # A3: what an endpoint answers
 
 def test_failure_is_told_and_success_makes_active_again(live_url, tmp_path, receiver, path):

@@ -26,6 +26,7 @@ class Change:
     :ivar interaction: ``create`` | ``update`` | ``delete``
     :ivar resource: as it was written; None for a delete, and where it was not asked for
     :ivar previous: the version before, if a host application says so
+    :ivar base_url: references below it are this server's own; empty for a host application's change
     """
 
     type: str
@@ -36,6 +37,7 @@ class Change:
     previous: dict | None = None
     seq: int | None = None
     recorded_at: datetime | None = None
+    base_url: str = ""
 
 
 def record(tx: Connection, written: Change, *, now: datetime) -> int:
@@ -90,7 +92,7 @@ def _insert(tx: Connection, row: dict[str, Any]) -> int:
 
 def _change(row: Row, content: str | None) -> Change:
     return Change(row.type, row.id, row.version_id, row.interaction, _resource(content), _resource(row.previous),
-                  row.seq, row.recorded_at)
+                  row.seq, row.recorded_at, row.base_url or "")
 
 
 def _text(resource: dict | None) -> str | None:
@@ -105,7 +107,7 @@ _INSERT = insert(change).returning(change.c.seq)
 
 # A host application's version_id may be no number, and a join may look at every row: hence the CASE around the CAST.
 _number = case((change.c.resource_key.is_not(None), cast(change.c.version_id, version.c.version_id.type)))
-_WITH_CONTENT = select(change, version.c.content.label("stored")).outerjoin(
+_WITH_CONTENT = select(change, version.c.base_url, version.c.content.label("stored")).outerjoin(
     version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number))
 # The condition is that of the partial index, written as it is there: neither database proves that another implies it.
 _PENDING = _WITH_CONTENT.where(~change.c.matched).order_by(change.c.seq).limit(bindparam("limit"))

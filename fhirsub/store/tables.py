@@ -57,6 +57,7 @@ version = Table(
     Column("id", String(64), nullable=False),
     Column("interaction", String(8), nullable=False),  # create | update | delete
     Column("last_updated", Instant, nullable=False),
+    Column("base_url", Text),  # of this server as the writer saw it: references below it are this server's own
     Column("content", Text),
     Index(None, "type", "last_updated"),
     Index(None, "last_updated"))

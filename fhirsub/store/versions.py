@@ -26,6 +26,7 @@ class Version:
     :ivar interaction: ``create`` | ``update`` | ``delete``
     :ivar last_updated: aware UTC, in milliseconds
     :ivar content: the JSON text; None when this version deleted the resource
+    :ivar base_url: of this server as the writer saw it; None where that was not asked for
     """
 
     type: str
@@ -34,6 +35,7 @@ class Version:
     interaction: str
     last_updated: datetime
     content: str | None
+    base_url: str | None = None
 
     @property
     def deleted(self) -> bool:
@@ -81,7 +83,7 @@ def write(tx: Connection, resource: dict, *, now: datetime, base_url: str = "") 
         "type": type, "id": id, "version_id": 1, "last_updated": _milliseconds(now), "deleted": False}).one()
     stamped = _stamped(resource, row)
     written = Version(type, id, row.version_id, "create" if row.version_id == row.born else "update",
-                      row.last_updated, json.encode(stamped).decode())
+                      row.last_updated, json.encode(stamped).decode(), base_url)
     _append(tx, row.key, written)
     search_index.put(tx, row.key, SearchValues(stamped, base_url), again=written.interaction == "update")
     return written
@@ -115,7 +117,8 @@ def _milliseconds(moment: datetime) -> datetime:
 def _append(tx: Connection, key: int, written: Version) -> None:
     tx.execute(_APPEND, {
         "resource_key": key, "version_id": written.version_id, "type": written.type, "id": written.id,
-        "interaction": written.interaction, "last_updated": written.last_updated, "content": written.content})
+        "interaction": written.interaction, "last_updated": written.last_updated, "content": written.content,
+        "base_url": written.base_url})
     changes.record_version(tx, key, written.type, written.id, written.version_id, written.interaction,
                            now=written.last_updated)
 
@@ -138,7 +141,7 @@ def _advance(insert):
 _ADVANCE = {"sqlite": _advance(sqlite.insert), "postgresql": _advance(postgresql.insert)}
 
 _v, _r = version_table.c, resource_table.c
-_COLUMNS = (_v.type, _v.id, _v.version_id, _v.interaction, _v.last_updated, _v.content)
+_COLUMNS = (_v.type, _v.id, _v.version_id, _v.interaction, _v.last_updated, _v.content, _v.base_url)
 _NAMED = and_(_r.type == bindparam("type"), _r.id == bindparam("id"))
 _OF = select(*_COLUMNS).join(resource_table, _v.resource_key == _r.key).where(_NAMED)
 _CURRENT = _OF.where(_v.version_id == _r.version_id)

@@ -89,7 +89,7 @@ class Matcher:
 
     def _append(self, tx, run, now):
         """Append the events of changes between which no Subscription changed; returns the streams touched."""
-        batch = [(change.seq, SearchValues(change.resource, self.config.base_url))
+        batch = [(change.seq, SearchValues(change.resource, change.base_url or self.config.base_url))
                  for change in run if change.resource is not None]
         matches, failures = self.index.match(tx, batch) if batch else ([], [])
         if matches:
@@ -101,7 +101,7 @@ class Matcher:
     def _switch(self, tx, change, now):
         try:
             with tx.begin_nested():
-                switch.apply(tx, change, base_url=self.config.base_url)
+                switch.apply(tx, change)
         except FHIRSubError as error:  # stored by an earlier release that could evaluate it: told, never ignored
             log.error("Subscription/%s cannot be switched on: %s", change.id, error)
             set_status(tx, change.id, "error", str(error), now=now)

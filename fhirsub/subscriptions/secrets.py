@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, insert, select
 
+from ..delivery.headers import split
 from ..errors import Unprocessable
 from ..store.tables import secret_header
 
@@ -22,12 +24,6 @@ def is_secret(name):
     """Whether the value of the header ``name`` is never shown."""
     name = name.lower()
     return name in _NAMES or any(part in name for part in _PARTS)
-
-
-def split(line):
-    """``"Name: value"`` as ``(name, value)``, cut at the first colon; the value is "" when there is none."""
-    name, _, value = line.partition(":")
-    return name.strip(), value.strip()
 
 
 class Vault:
@@ -103,13 +99,30 @@ class Vault:
 
 
 def load_key(config):
-    """The Fernet key: the setting SECRET_KEY, else the file SECRET_KEY_FILE, which is made (mode 0600) when absent."""
-    if config.secret_key:
-        return config.secret_key.encode()
+    """The Fernet key: the setting SECRET_KEY, else the file SECRET_KEY_FILE, which is made (mode 0600) when absent.
+
+    :raises ValueError: it is no key; names the setting
+    :raises OSError: the file cannot be read or made
+    """
     path = Path(config.secret_key_file)
+    if not config.secret_key and not path.exists():
+        _make_key(path)
+    key = config.secret_key.encode() or path.read_bytes().strip()
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-    except FileExistsError:
-        pass
-    return path.read_bytes().strip()
+        Fernet(key)
+    except ValueError:
+        where = "FHIRSUB_SECRET_KEY" if config.secret_key else f"FHIRSUB_SECRET_KEY_FILE {path}"
+        raise ValueError(f"{where}: expected 32 bytes in URL-safe base64, as cryptography.fernet.Fernet.generate_key() "
+                         "makes them") from None
+    return key
+
+
+def _make_key(path):
+    """Write a new key to ``path``, whole or not at all; of two processes at once, one makes it."""
+    with NamedTemporaryFile(dir=path.parent) as file:  # mode 0600
+        file.write(Fernet.generate_key())
+        file.flush()
+        try:
+            os.link(file.name, path)
+        except FileExistsError:
+            pass

@@ -26,5 +26,5 @@ def set_status(tx, subscription_id, status, error=None, *, now):
         changed["error"] = error[:MAX_ERROR_CHARACTERS]
     if changed == current.resource:
         return False
-    versions.write(tx, changed, now=now)
+    versions.write(tx, changed, now=now, base_url=current.base_url or "")
     return True

@@ -14,14 +14,14 @@ from .streams import close_unused, open_stream
 ON = ("active", "error")
 
 
-def apply(tx, change, *, base_url=""):
+def apply(tx, change):
     """Take one change of a Subscription into the engine's tables.
 
     :param change: :class:`~fhirsub.store.changes.Change` with its ``resource`` (None for a delete)
     """
     row = tx.execute(select(subscription).where(subscription.c.id == change.id)).first()
     if change.resource is not None and change.resource["status"] in ON:
-        _on(tx, row, change.resource, base_url)
+        _on(tx, row, change.resource, change.base_url)
         if change.resource["status"] == "active":
             _retry_now(tx, change)
     elif row is not None and row.active:

@@ -20,9 +20,10 @@ class Door(Protocol):
     def fill(self, resource: dict) -> dict:
         """What is validated in its place, where this server forgives what R4 does not."""
 
-    def check(self, resource: dict, *, config: Config) -> None:
+    def check(self, resource: dict, *, config: Config, base_url: str) -> None:
         """Refuse what cannot be accepted, before any transaction; may be slow.
 
+        :param base_url: of this server as the client sees it
         :raises Unprocessable: names the element
         """
 

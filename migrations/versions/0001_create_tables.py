@@ -124,6 +124,7 @@ def upgrade():
         sa.Column("id", sa.String(64), nullable=False),
         sa.Column("interaction", sa.String(8), nullable=False),
         sa.Column("last_updated", Instant, nullable=False),
+        sa.Column("base_url", sa.Text()),
         sa.Column("content", sa.Text()),
         sa.PrimaryKeyConstraint("resource_key", "version_id"))
     op.create_index("ix_fhirsub_version_last_updated", "fhirsub_version", ["last_updated"])

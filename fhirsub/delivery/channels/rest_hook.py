@@ -7,7 +7,6 @@ Spec: https://hl7.org/fhir/R4/subscription.html#rest-hook
 """
 from __future__ import annotations
 
-import re
 from concurrent.futures import Future
 from datetime import datetime, timezone
 
@@ -16,15 +15,12 @@ from ...errors import Unprocessable
 from ...fhir.extensions import PAYLOAD_MODE
 from ..addresses import check_endpoint
 from ..egress import Request
+from ..headers import fault, split
 from ..retry import retry_after_s
 from . import GiveUp, TryLater
 
 PAYLOAD_MODES = ("post", "update")
 THROTTLED = frozenset((429, 502, 503, 504))
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # a line break in a value would be another header
-_OURS = re.compile(r"host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|accept-encoding"
-                   r"|proxy-.*|user-agent|webhook-.*|x-fhir-.*", re.IGNORECASE)
 _WHY = {
     "timeout": "the endpoint did not answer in time",
     "tls": "no trusted TLS connection to the endpoint: check its certificate (issuer, host name, dates)",
@@ -112,9 +108,7 @@ def _given(lines):
 
     Bad ones were refused when the Subscription was written; an older row may still hold one.
     """
-    pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    return [(name, value) for name, value in pairs
-            if _NAME.fullmatch(name) and not _OURS.fullmatch(name) and not _CONTROL.search(value)]
+    return [split(line) for line in lines if fault(line) is None]
 
 
 def _content_type(payload):

@@ -78,7 +78,7 @@ class Write:
         door = self.server.doors.get(self.type)
         validation.check(door.fill(resource) if door and isinstance(resource, dict) else resource, self.type)
         if door:
-            door.check(resource, config=self.server.config)
+            door.check(resource, config=self.server.config, base_url=self.request.base_url)
         self.resource = resource
 
     def select(self, ids: list[str]) -> None:
