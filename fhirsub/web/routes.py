@@ -142,8 +142,8 @@ def _shape(server: Server, request: Request) -> str:
         return request.path
     request.type, *rest = request.path.split("/")
     if request.type not in server.resource_types:
-        raise NotFound(f"{request.path!r}: {request.type!r} is no resource type that this server has; metadata lists "
-                       "them", code="not-supported" if request.type.isalpha() else "not-found")
+        raise NotFound(f"{request.type!r} is no resource type that this server has; metadata lists them",
+                       code="not-supported" if request.type.isalpha() else "not-found")
     words = ["[type]"]
     if rest and not rest[0].startswith(("_", "$")):
         request.id = rest.pop(0)
