@@ -15,7 +15,7 @@ ROOMS_OF = {  # library: where it may be imported
     "simple_websocket": ("web/",),
     "pycurl": ("delivery/egress", "delivery/transfer"),
     "requests": (),
-    "urllib": ("",), "urllib3": (), "httpx": (), "aiohttp": (),
+    "urllib3": (), "httpx": (), "aiohttp": (),
     "gevent": ("cli", "serving"),
     "psycopg": ("store",),
 }
