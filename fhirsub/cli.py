@@ -1,4 +1,4 @@
-"""The command ``fhirsub``: serve, worker, migrate."""
+"""The command ``fhirsub``: serve, worker, migrate, match."""
 from __future__ import annotations
 
 import sys
@@ -59,6 +59,43 @@ def migrate(**options):
     """Bring the database to the tables of this version."""
     from . import serving
     _run(serving.migrate, _given(options))
+
+
+@main.command()
+@click.argument("criteria")
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True, metavar="FILE...")
+@click.option("--base-url", default="", metavar="URL", help="base of your server: references below it are its own "
+              "(default none)")
+def match(criteria, files, base_url):
+    """Try CRITERIA on the resources in each FILE, without a server.
+
+    A FILE, - for stdin, is a resource, a Bundle (each entry is tried) or NDJSON. Prints a line for each resource. Exits
+    with 0 if at least one matches, 1 if none does, 2 if the criteria or a file is refused.
+    """
+    from .errors import FHIRSubError
+    try:
+        answers = [_tell(reference, matched) for reference, matched in _tried(criteria, files, base_url)]
+    except (FHIRSubError, OSError) as error:
+        click.echo(f"fhirsub: {error}", err=True)
+        sys.exit(2)
+    sys.exit(0 if any(answers) else 1)
+
+
+def _tried(criteria, files, base_url):
+    """Yield ``("Observation/1", whether it matches)`` for each resource."""
+    from .fhir.criteria import parse
+    from .fhir.search_values import SearchValues
+    from .samples import samples
+    question = parse(criteria, base_url)
+    for file in files:
+        for resource in samples(file.read(), getattr(file, "name", "-"), whole=question.type == "Bundle"):
+            reference = "/".join(str(resource[name]) for name in ("resourceType", "id") if name in resource)
+            yield reference, question.test(SearchValues(resource, base_url))
+
+
+def _tell(reference, matched):
+    click.echo(f"{reference} {'match' if matched else 'no match'}")
+    return matched
 
 
 def _run(command, settings):
