@@ -1,4 +1,5 @@
 """Resources and criteria about them, made up by hypothesis from small pools so that they often meet."""
+from decimal import Decimal
 from urllib.parse import quote
 
 from hypothesis import strategies as st
@@ -15,6 +16,10 @@ IDS = ["1", "2", "p-1.x"]
 VERSIONS = ["", "1", "1.0", "1.1", "2"]
 URLS = ["http://acme.org/fhir/X", "http://acme.org/fhir/X/1", "http://acme.org/fhir/", "urn:oid:1.2.3", BASE + "/Y/1",
         "http://acme.org/" + "long/" * 150]
+NUMBERS = ["0", "-0.0", "5", "5.0", "5.4", "5.40", "5.45", "5.449", "5.35", "-5.4", "-5.45", "4.9", "100", "1e2", "1E-3",
+           "99.5", "0.00541", "123456789012345678901234567890.1", "123456789012345678901234567890.2"]
+STORED = [*NUMBERS, "1e400", "-1e400", "1e-400", "5." + "4" * 400, "5.4" + "0" * 400 + "1", "1e6000", "-1e-6000"]
+UNITS = ["mg", "g", "a|b", ""]
 PREFIXES = ["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
 _one = st.sampled_from
@@ -34,6 +39,11 @@ codings = _object(system=_one(SYSTEMS), code=_one(CODES), display=_one(TEXTS))
 concepts = _object(coding=_some(codings), text=_one(TEXTS))
 identifiers = _object(system=_one(SYSTEMS), value=_one(CODES), type=concepts)
 periods = _object(start=_one(DATES[:4]), end=_one(DATES[4:]))
+decimals = st.one_of(_one(STORED).map(Decimal), st.decimals(-200, 200, places=2))
+quantities = _object(value=decimals, comparator=_one(["<", ">=", ""]), system=_one(SYSTEMS), code=_one(UNITS),
+                     unit=_one(UNITS))
+ranges = _object(low=quantities, high=quantities)
+spots = _object(start=st.integers(0, 5), end=st.integers(3, 8))
 
 
 def references(*types):
@@ -54,7 +64,15 @@ RESOURCES = {
                     managingOrganization=references("Organization")),
     "Observation": dict(meta=metas, status=_one(["final", "amended"]), code=concepts, category=_some(concepts),
                         subject=references("Patient", "Group", "Device"), effectivePeriod=periods,
-                        valueString=_one(TEXTS), performer=_some(references("Practitioner", "Patient"))),
+                        valueString=_one(TEXTS), performer=_some(references("Practitioner", "Patient")),
+                        valueQuantity=quantities, valueCodeableConcept=concepts, valueDateTime=_one(DATES),
+                        component=_some(_object(code=concepts, valueQuantity=quantities, valueCodeableConcept=concepts))),
+    "RiskAssessment": dict(prediction=_some(_object(probabilityDecimal=decimals, probabilityRange=ranges))),
+    "Condition": dict(onsetAge=quantities, abatementRange=ranges, code=concepts),
+    "MolecularSequence": dict(variant=_some(spots), referenceSeq=_object(
+        chromosome=concepts, windowStart=st.integers(0, 5), windowEnd=st.integers(3, 8))),
+    "Group": dict(characteristic=_some(_object(
+        code=concepts, valueCodeableConcept=concepts, valueBoolean=st.booleans()))),
     "ValueSet": dict(url=_one(URLS), version=_one(VERSIONS), name=_one(TEXTS), title=_one(TEXTS), date=_one(DATES),
                      status=_one(["active", "draft"]), identifier=_some(identifiers), jurisdiction=_some(concepts)),
     "QuestionnaireResponse": dict(questionnaire=canonicals, authored=_one(DATES[3:6]), status=st.just("completed"),
@@ -70,6 +88,10 @@ _token = st.one_of(_escaped(CODES), st.builds("{}|{}".format, _escaped(SYSTEMS),
 _type = st.builds("{}|{}|{}".format, _escaped(SYSTEMS), _escaped(CODES), _escaped(CODES))
 _string = st.one_of(_escaped(TEXTS[:-1]), _one(TEXTS).map(lambda text: escape(text[:4])))
 _date = st.builds("{}{}".format, _one(PREFIXES), _one(DATES))
+_number = st.builds("{}{}".format, _one(PREFIXES), st.one_of(
+    _one(NUMBERS), st.decimals(-200, 200, places=1).map("{:f}".format)))
+_quantity = st.one_of(_number, st.builds("{}|{}|{}".format, _number, _one(SYSTEMS).map(escape), _one(UNITS).map(escape)))
+_spot = st.builds("{}{}".format, _one(PREFIXES), _one("0123456"))
 _missing = _one(["true", "false"])
 _canonical = canonicals.map(lambda text: "|".join(map(escape, text.split("|"))))
 
@@ -85,7 +107,7 @@ def _asked(name, kind, *types):
     kinds = {
         "token": {"": _token, ":not": _token, ":text": _string, ":of-type": _type},
         "string": {"": _string, ":exact": _escaped(TEXTS), ":contains": _string},
-        "date": {"": _date}, "code": {"": _token, ":not": _token},
+        "date": {"": _date}, "number": {"": _number}, "quantity": {"": _quantity}, "code": {"": _token, ":not": _token},
         "uri": {"": _canonical, ":below": _escaped(URLS[:3]), ":above": _escaped(URLS[:3])},
         "url": {"": _escaped(URLS), ":below": _escaped(URLS[:3]), ":above": _escaped(URLS[:3])},
         "reference": {"": _reference(*types) if types else None, ":identifier": _token},
@@ -97,6 +119,12 @@ def _asked(name, kind, *types):
     return st.one_of(*found, st.tuples(st.just(name + ":missing"), _missing.map(lambda text: [text])))
 
 
+def _composite(name, *components):
+    """As :func:`_asked`; a composite has no modifiers."""
+    values = st.tuples(*components).map("$".join)
+    return st.tuples(st.just(name), st.lists(values, min_size=1, max_size=2))
+
+
 _COMMON = [_asked("_id", "id"), _asked("_tag", "token"), _asked("_security", "token"), _asked("_profile", "uri"),
            _asked("_source", "url")]
 QUESTIONS = {
@@ -106,7 +134,20 @@ QUESTIONS = {
                 _asked("general-practitioner", "reference", "Practitioner", "Organization")],
     "Observation": [*_COMMON, _asked("code", "token"), _asked("category", "token"), _asked("date", "date"),
                     _asked("value-string", "string"), _asked("patient", "reference", "Patient"),
-                    _asked("subject", "reference", "Patient", "Group"), _asked("performer", "reference", "Practitioner")],
+                    _asked("subject", "reference", "Patient", "Group"), _asked("performer", "reference", "Practitioner"),
+                    _asked("value-quantity", "quantity"), _asked("combo-value-quantity", "quantity"),
+                    _composite("code-value-quantity", _token, _quantity), _composite("code-value-concept", _token, _token),
+                    _composite("component-code-value-quantity", _token, _quantity),
+                    _composite("component-code-value-concept", _token, _token),
+                    _composite("combo-code-value-quantity", _token, _quantity),
+                    _composite("code-value-string", _token, _string), _composite("code-value-date", _token, _date)],
+    "RiskAssessment": [_asked("probability", "number")],
+    "Condition": [_asked("onset-age", "quantity"), _asked("abatement-age", "quantity"), _asked("code", "token")],
+    "MolecularSequence": [_asked("window-start", "number"), _asked("variant-end", "number"),
+                          _composite("chromosome-variant-coordinate", _token, _spot, _spot),
+                          _composite("chromosome-window-coordinate", _token, _spot, _spot)],
+    "Group": [_composite("characteristic-value", _token, _token), _asked("characteristic", "token"),
+              _asked("value", "token")],
     "ValueSet": [_asked("url", "url"), _asked("version", "email"), _asked("name", "string"), _asked("title", "string"),
                  _asked("date", "date"), _asked("identifier", "token"), _asked("jurisdiction", "token")],
     "QuestionnaireResponse": [_asked("questionnaire", "canonical"), _asked("authored", "date"),

@@ -44,7 +44,8 @@ def test_statement_lists_every_type_served(statement, database):
 def test_statement_lists_the_interactions(statement):
     assert {one["code"] for one in resource(statement, "Patient")["interaction"]} == {
         "read", "vread", "create", "update", "patch", "delete", "search-type", "history-instance", "history-type"}
-    assert {one["code"] for one in statement["rest"][0]["interaction"]} == {"batch", "transaction", "history-system"}
+    assert {one["code"] for one in statement["rest"][0]["interaction"]} == {
+        "batch", "transaction", "history-system", "search-system"}
 
 
 def test_statement_says_what_is_conditional_and_versioned(statement):
@@ -65,9 +66,11 @@ def test_statement_follows_the_settings(database):
 def test_statement_lists_only_search_parameters_that_work(client, statement):
     listed = {one["name"]: one["type"] for one in resource(statement, "Observation")["searchParam"]}
     assert listed["code"] == "token" and listed["subject"] == "reference" and "_id" in listed
-    assert "value-quantity" not in listed
+    assert listed["value-quantity"] == "quantity" and listed["code-value-quantity"] == "composite"
     for name, kind in listed.items():
-        value = {"date": "2024", "reference": "urn:x", "uri": "urn:x"}.get(kind, "x")
+        value = {"date": "2024", "reference": "urn:x", "uri": "urn:x", "quantity": "5"}.get(kind, "x")
+        if kind == "composite":
+            value = "x$" + ("5" if name.endswith("quantity") else "2024")
         assert client.get(f"Observation?{name}={value}", Prefer="handling=strict").status_code == 200, name
 
 

@@ -86,7 +86,7 @@ def test_pretty_is_indented_and_keeps_digits(client):
     ("GET", "Nonsense", 404), ("POST", "Nonsense", 404), ("GET", "Nonsense/1", 404), ("GET", "patient", 404),
     ("GET", "Patient/1/2", 404), ("GET", "Patient/1/_history/1/2", 404), ("GET", "$export", 404),
     ("GET", "Patient/$everything", 404),
-    ("GET", "Patient/1/$everything", 404), ("GET", "Patient/1/Observation", 404), ("GET", "_search", 404),
+    ("GET", "Patient/1/$everything", 404), ("GET", "Patient/1/Practitioner", 404), ("GET", "Organization/1/Patient", 404),
     ("GET", ".well-known/smart-configuration", 404), ("GET", "T", 404), ("GET", "T/id", 404), ("GET", "T/_search", 404),
     ("GET", "Resource", 404), ("GET", "DomainResource/1", 404), ("POST", "a/b/c", 404), ("FROB", "Nonsense", 404),
     ("GET", "Patient//1", 404), ("GET", "/Patient", 404)])
@@ -96,7 +96,8 @@ def test_unknown_path_is_404_with_an_outcome(client, method, path, status):
 
 
 @pytest.mark.parametrize("method, path, allow", [
-    ("PUT", "", "POST, OPTIONS"), ("GET", "", "POST, OPTIONS"), ("POST", "metadata", "GET, HEAD, OPTIONS"),
+    ("PUT", "", "GET, POST, HEAD, OPTIONS"), ("POST", "Patient/1/Observation", "GET, HEAD, OPTIONS"),
+    ("POST", "metadata", "GET, HEAD, OPTIONS"),
     ("POST", "Patient/1", "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"), ("GET", "Patient/_search", "POST, OPTIONS"),
     ("DELETE", "Patient/1/_history", "GET, HEAD, OPTIONS"), ("PUT", "Patient/1/_history/1", "GET, HEAD, OPTIONS"),
     ("FROB", "Patient", "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"), ("TRACE", "_history", "GET, HEAD, OPTIONS")])
@@ -106,7 +107,7 @@ def test_wrong_method_is_405_with_allow(client, method, path, allow):
     assert response.headers["Allow"] == allow
 
 
-@pytest.mark.parametrize("path, allow", [("Patient", "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"), ("", "POST, OPTIONS")])
+@pytest.mark.parametrize("path, allow", [("Patient", "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"), ("", "GET, POST, HEAD, OPTIONS")])
 def test_options_lists_the_methods(client, path, allow):
     response = client.request("OPTIONS", path)
     assert response.status_code == 204 and response.headers["Allow"] == allow

@@ -79,6 +79,29 @@ def load(tx: Connection, seqs: Collection[int]) -> dict[int, Change]:
     return {row.seq: _change(row, row.content or row.stored) for row in rows}
 
 
+def last(tx: Connection, type: str, id: str, *, version_id: str | None = None,
+         before: int | None = None) -> Change | None:
+    """The newest change of one resource, matched or not; None if there is none.
+
+    It walks back through the log, so what is recent is found at once; for people who ask, not for every write.
+
+    :param version_id: only the change that wrote this version
+    :param before: only changes with a smaller seq
+    """
+    found = _WITH_CONTENT.where(change.c.type == type, change.c.id == id)
+    if version_id is not None:
+        found = found.where(change.c.version_id == version_id)
+    if before is not None:
+        found = found.where(change.c.seq < before)
+    row = tx.execute(found.order_by(change.c.seq.desc()).limit(1)).first()
+    return None if row is None else _change(row, row.content or row.stored)
+
+
+def newest(tx: Connection, limit: int) -> list[Change]:
+    """The last changes of any resource, matched or not, newest first."""
+    return [_change(row, row.content or row.stored) for row in tx.execute(_NEWEST, {"limit": limit})]
+
+
 def mark(tx: Connection, seqs: Collection[int]) -> None:
     """The changes are matched; they are pending no more."""
     tx.execute(_MARK, {"seqs": seqs})
@@ -111,6 +134,7 @@ _WITH_CONTENT = select(change, version.c.base_url, version.c.content.label("stor
     version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number))
 # The condition is that of the partial index, written as it is there: neither database proves that another implies it.
 _PENDING = _WITH_CONTENT.where(~change.c.matched).order_by(change.c.seq).limit(bindparam("limit"))
+_NEWEST = _WITH_CONTENT.order_by(change.c.seq.desc()).limit(bindparam("limit"))
 _IS_PENDING = select(change.c.seq).where(~change.c.matched).limit(1)
 _LOAD = _WITH_CONTENT.where(within(change.c.seq, "seqs"))
 _MARK = update(change).where(within(change.c.seq, "seqs")).values(matched=True)

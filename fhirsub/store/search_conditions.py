@@ -10,24 +10,26 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_
 
 from ..errors import UnsupportedCriteria
-from ..fhir.criteria import dates, references, strings, tokens, uris
+from ..fhir.criteria import dates, numbers, references, strings, tokens, uris
 from ..fhir.search_values.strings import fold
 from .search_rows import MAX_PREFIX, code_value, indexed, typed_value
+from .sortable import sortable
 from .tables import search_value
-
-_c = search_value.c
 
 _LAST = "\U0010ffff"  # comes after every character in code-point order and is none itself
 
 
-def any_of(operands: Sequence[Any]) -> ColumnElement[bool]:
-    """What a row must be to match one of ``operands``; whose rows, says :func:`rows_of`."""
-    matched = or_(*(_CONDITIONS[type(operand)](operand) for operand in operands))
+def any_of(operands: Sequence[Any], c: Any = search_value.c) -> ColumnElement[bool]:
+    """What a row must be to match one of ``operands``; whose rows, says :func:`rows_of`.
+
+    :param c: the columns of the row
+    """
+    matched = or_(*(_CONDITIONS[type(operand)](operand, c) for operand in operands))
     equal = [_EQUAL[type(operand)](operand) for operand in operands if type(operand) in _EQUAL]
     if len(operands) == 1 or len(equal) < len(operands) or not all(equal):
         return matched
     # SQLite sees one index range for each value in this, and none in a longer OR.
-    return and_(_c.value.in_([value for values in equal for value in values]), matched)
+    return and_(c.value.in_([value for values in equal for value in values]), matched)
 
 
 def rows_of(code: str, modifier: str | None) -> str:
@@ -35,11 +37,11 @@ def rows_of(code: str, modifier: str | None) -> str:
     return f"{code}:{modifier}" if modifier in ("of-type", "identifier") else code
 
 
-def _coded(asked: tokens.Coded) -> ColumnElement[bool]:
+def _coded(asked: tokens.Coded, c: Any) -> ColumnElement[bool]:
     if not asked.code:
-        return _c.system == asked.system
-    found = _one_of(_codes(asked), _c.system)
-    return found if asked.system is None else and_(found, _c.system == asked.system)
+        return c.system == asked.system
+    found = _one_of(_codes(asked), c.system, c)
+    return found if asked.system is None else and_(found, c.system == asked.system)
 
 
 def _codes(asked: tokens.Coded) -> list[str]:
@@ -50,32 +52,32 @@ def _codes(asked: tokens.Coded) -> list[str]:
     return list(dict.fromkeys(code_value(system, asked.code) for system in systems))
 
 
-def _one_of(values: Sequence[str], system: ColumnElement) -> ColumnElement[bool]:
+def _one_of(values: Sequence[str], system: ColumnElement, c: Any) -> ColumnElement[bool]:
     if len(values) == 1:
-        return _c.value == values[0]
+        return c.value == values[0]
     # A row without system is in lower case, so it is never equal to what has a capital letter.
-    return and_(_c.value.in_(values), or_(_c.value == values[0], system == ""))
+    return and_(c.value.in_(values), or_(c.value == values[0], system == ""))
 
 
-def _of_type(asked: tokens.OfType) -> ColumnElement[bool]:
-    return and_(_one_of(_typed(asked), _c.text), _c.system == asked.type_system)
+def _of_type(asked: tokens.OfType, c: Any) -> ColumnElement[bool]:
+    return and_(_one_of(_typed(asked), c.text, c), c.system == asked.type_system)
 
 
 def _typed(asked: tokens.OfType) -> list[str]:
     return [typed_value(asked.type_code, code) for code in _codes(tokens.Coded(None, asked.value))]
 
 
-def _starts_with(prefix: str) -> ColumnElement[bool]:
+def _starts_with(prefix: str, c: Any) -> ColumnElement[bool]:
     if len(prefix) > MAX_PREFIX:
         raise UnsupportedCriteria(f"the start of a text to search for has at most {MAX_PREFIX} characters; "
                                   f"got {prefix[:40]}…")
-    return and_(_c.value >= prefix, _c.value < prefix + _LAST)
+    return and_(c.value >= prefix, c.value < prefix + _LAST)
 
 
-def _above(asked: uris.Above) -> ColumnElement[bool]:
+def _above(asked: uris.Above, c: Any) -> ColumnElement[bool]:
     if len(asked.uri) > MAX_PREFIX:
         raise UnsupportedCriteria(f":above takes a URL of at most {MAX_PREFIX} characters; got {asked.uri[:40]}…")
-    return _c.value.in_(_beginnings(asked))
+    return c.value.in_(_beginnings(asked))
 
 
 def _beginnings(asked: uris.Above) -> list[str]:
@@ -86,16 +88,49 @@ def _targets(asked: references.ById) -> list[str]:
     return [f"{kind}/{asked.id}" for kind in asked.types]
 
 
-def _to(asked: references.To) -> ColumnElement[bool]:
-    found = _c.value == indexed(asked.target)
-    return and_(found, _c.text == asked.version) if asked.version else found
+def _to(asked: references.To, c: Any) -> ColumnElement[bool]:
+    found = c.value == indexed(asked.target)
+    return and_(found, c.text == asked.version) if asked.version else found
 
 
-def _version_below(asked: references.VersionBelow) -> ColumnElement[bool]:
-    found = _c.value == indexed(asked.target)
+def _version_below(asked: references.VersionBelow, c: Any) -> ColumnElement[bool]:
+    found = c.value == indexed(asked.target)
     if not asked.version:
         return found
-    return and_(found, or_(_c.text == asked.version, _c.text.startswith(asked.version + ".", autoescape=True)))
+    return and_(found, or_(c.text == asked.version, c.text.startswith(asked.version + ".", autoescape=True)))
+
+
+def _compared(asked: numbers.Compared, c: Any) -> ColumnElement[bool]:
+    """A single number, found by the index on ``value``, or a range, by the one on ``upper``."""
+    found = or_(and_(c.upper.is_(None), _within(asked, c.value, c.value)),
+                and_(c.upper.is_not(None), _within(asked, c.value, c.upper)))
+    # Always true; but an OR alone would become two of the OR list around it, which SQLite limits in depth.
+    return and_(c.value.is_not(None), found)
+
+
+def _within(asked: numbers.Compared, low: ColumnElement, high: ColumnElement) -> ColumnElement[bool]:
+    """:meth:`.numbers.Compared.matches`; open ends are texts before and after all others and need no mention."""
+    number, least, most = map(sortable, (asked.number, asked.low, asked.high))
+    conditions = {
+        "eq": lambda: and_(low >= least, high < most),
+        "ne": lambda: or_(low < least, high >= most),
+        "gt": lambda: high > number,
+        "lt": lambda: low < number,
+        "ge": lambda: high >= number,
+        "le": lambda: low <= number,
+        "sa": lambda: low > number,
+        "eb": lambda: high < number,
+        "ap": lambda: and_(high >= least, low <= most)}
+    return conditions[asked.prefix]()
+
+
+def _measured(asked: numbers.Measured, c: Any) -> ColumnElement[bool]:
+    conditions = [_compared(asked.compared, c)]
+    if asked.system:
+        conditions.append(c.system == asked.system)
+    if asked.code:
+        conditions.append(c.text == asked.code if asked.system else or_(c.text == asked.code, c.unit == asked.code))
+    return and_(*conditions)
 
 
 def dated(asked: dates.Dated, low: ColumnElement, high: ColumnElement) -> ColumnElement[bool]:
@@ -114,20 +149,22 @@ def dated(asked: dates.Dated, low: ColumnElement, high: ColumnElement) -> Column
     return conditions[asked.prefix]()
 
 
-_CONDITIONS: dict[type, Callable[[Any], ColumnElement[bool]]] = {
+_CONDITIONS: dict[type, Callable[[Any, Any], ColumnElement[bool]]] = {
     tokens.Coded: _coded,
     tokens.OfType: _of_type,
-    tokens.Display: lambda asked: _c.text.startswith(asked.folded, autoescape=True),
-    strings.StartsWith: lambda asked: _starts_with(asked.folded),
-    strings.Contains: lambda asked: func.coalesce(_c.system, _c.value).contains(asked.folded, autoescape=True),
-    strings.Exact: lambda asked: and_(_c.value == indexed(fold(asked.exact)), _c.text == asked.exact),
-    dates.Dated: lambda asked: dated(asked, _c.low, _c.high),
-    references.ById: lambda asked: _c.value.in_(_targets(asked)),
+    tokens.Display: lambda asked, c: c.text.startswith(asked.folded, autoescape=True),
+    strings.StartsWith: lambda asked, c: _starts_with(asked.folded, c),
+    strings.Contains: lambda asked, c: func.coalesce(c.system, c.value).contains(asked.folded, autoescape=True),
+    strings.Exact: lambda asked, c: and_(c.value == indexed(fold(asked.exact)), c.text == asked.exact),
+    dates.Dated: lambda asked, c: dated(asked, c.low, c.high),
+    numbers.Compared: _compared,
+    numbers.Measured: _measured,
+    references.ById: lambda asked, c: c.value.in_(_targets(asked)),
     references.To: _to,
     references.VersionBelow: _version_below,
-    references.ByIdentifier: lambda asked: _coded(asked.token),
-    uris.SameUri: lambda asked: _c.value == indexed(asked.uri),
-    uris.Below: lambda asked: _starts_with(asked.uri),
+    references.ByIdentifier: lambda asked, c: _coded(asked.token, c),
+    uris.SameUri: lambda asked, c: c.value == indexed(asked.uri),
+    uris.Below: lambda asked, c: _starts_with(asked.uri, c),
     uris.Above: _above,
 }
 

@@ -31,7 +31,8 @@ def clear(tx: Connection, resource_key: int) -> None:
     tx.execute(_CLEAR, {"of": resource_key})
 
 
-_FOUND = [search_value.c[name] for name in ("parameter", "system", "value", "text", "low", "high")]
+_FOUND = [search_value.c[name] for name in (
+    "parameter", "system", "value", "text", "low", "high", "upper", "unit", "part")]
 
 
 def _put(found):

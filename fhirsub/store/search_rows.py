@@ -9,10 +9,15 @@ String     folded                                folded, if cut        as writte
 Reference  target                                –                     version or ""
 identifier value, as a Token                     system or ""          –
 Uri        as written                            –                     –
+Number     low end, :mod:`.sortable`             –                     –
+Quantity   low end, :mod:`.sortable`             system                code of the unit
 =========  ====================================  ====================  ============================================
 
-A Date has ``low`` and ``high``. ``code:of-type`` and ``code:identifier`` are parameters of their own. ``_id`` and
-``_lastUpdated`` need no rows: they stand in ``resource``. Numbers, quantities and composites have none yet.
+A Date has ``low`` and ``high``. A Number or Quantity that is a range has its high end in ``upper``; a Quantity has in
+``unit`` what people write, if it is not the code. ``code:of-type`` and ``code:identifier`` are parameters of their own.
+So are the components of a Composite, ``code-value-quantity$0`` and ``$1``; those found at one place have the same
+``part``.
+``_list`` has the current members of a List. ``_id`` and ``_lastUpdated`` need no rows: they stand in ``resource``.
 """
 from __future__ import annotations
 
@@ -20,11 +25,13 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from ..fhir.criteria.chains import MEMBERS
 from ..fhir.criteria.escapes import escape
 from ..fhir.definitions.parameters import search_parameters
-from ..fhir.search_values import SearchValues
+from ..fhir.search_values import SearchValues, references
 from ..fhir.search_values.strings import fold
-from ..fhir.values import Date, Reference, String, Token, Uri
+from ..fhir.values import Composite, Date, Number, Quantity, Reference, String, Token, Uri
+from .sortable import HIGHEST, LOWEST, sortable
 
 # PostgreSQL takes 2,704 bytes in an index entry; 500 characters are at most 2,000 in UTF-8, type and parameter 128 more.
 MAX_INDEXED = 500
@@ -32,17 +39,28 @@ MAX_INDEXED = 500
 MAX_PREFIX = MAX_INDEXED - 64
 
 IN_RESOURCE = frozenset({"_id", "_lastUpdated"})
-SEARCHABLE = frozenset({"token", "string", "date", "reference", "uri"})
+SEARCHABLE = frozenset({"token", "string", "date", "reference", "uri", "number", "quantity", "composite"})
 
 
 def rows(values: SearchValues) -> list[dict[str, Any]]:
     """The rows of one resource.
 
-    :returns: ``{"parameter": "code", "system": …, "value": …, "text": …, "low": …, "high": …}``, each key in each row
+    :returns: ``{"parameter": "code", "system": …, "value": …, "text": …}``, with ``low`` and ``high`` if it is a date,
+        ``upper`` and ``unit`` if it is a number or quantity, ``part`` if it belongs to a composite
     """
-    return [row for code, parameter in search_parameters(values.type).items()
-            if parameter.type in SEARCHABLE and code not in IN_RESOURCE
-            for value in values[code] for row in _ROWS[type(value)](code, value)]
+    return _members(values) + [
+        row for code, parameter in search_parameters(values.type).items()
+        if parameter.type in SEARCHABLE and code not in IN_RESOURCE
+        for part, value in enumerate(values[code])
+        for row in (_composite(code, value, part) if type(value) is Composite else _ROWS[type(value)](code, value))]
+
+
+def _members(values: SearchValues) -> list[dict]:
+    """What a List holds now, for ``_list``; its parameter ``item`` finds the entries marked as deleted, too."""
+    entries = values.resource.get("entry", ()) if values.type == "List" else ()
+    return [row for entry in entries if not entry.get("deleted") and "item" in entry
+            for reference in references.convert(entry["item"], "Reference", values.base_url)
+            for row in _reference(MEMBERS.code, reference)]
 
 
 def indexed(text: str) -> str:
@@ -62,9 +80,14 @@ def typed_value(type_code: str, value: str) -> str:
     return indexed(f"{escape(type_code)}|{value}")
 
 
-def _row(parameter, value=None, system=None, text=None, low=None, high=None):
+def component(code: str, number: int) -> str:
+    """The ``parameter`` column of the rows that a composite's component has, counted from 0."""
+    return f"{code}${number}"
+
+
+def _row(parameter, value=None, system=None, text=None, **others):
     return {"parameter": parameter, "system": _storable(system), "value": _storable(value), "text": _storable(text),
-            "low": low, "high": high}
+            **others}
 
 
 def _storable(text):
@@ -99,4 +122,31 @@ def _uri(code: str, uri: Uri) -> Iterator[dict]:
     yield _row(code, indexed(uri.uri))
 
 
-_ROWS = {Token: _token, String: _string, Date: _date, Reference: _reference, Uri: _uri}
+def _number(code: str, number: Number) -> Iterator[dict]:
+    value, upper = _ends(number)
+    yield _row(code, value, upper=upper)
+
+
+def _quantity(code: str, quantity: Quantity) -> Iterator[dict]:
+    value, upper = _ends(quantity)
+    unit = _storable(quantity.unit) if quantity.unit != quantity.code else None
+    yield _row(code, value, quantity.system, quantity.code, upper=upper, unit=unit)
+
+
+def _ends(found: Number | Quantity) -> tuple[str, str | None]:
+    """A single number has no upper end: so the index on ``value`` finds it from both sides."""
+    low = LOWEST if found.low is None else sortable(found.low)
+    high = HIGHEST if found.high is None else sortable(found.high)
+    return low, high if high != low else None
+
+
+def _composite(code: str, composite: Composite, part: int) -> Iterator[dict]:
+    for number, values in enumerate(composite.components):
+        name = component(code, number)
+        for value in values:
+            # A composite has no modifiers, so nobody asks for the rows that :of-type and :identifier look at.
+            yield from ({**row, "part": part} for row in _ROWS[type(value)](name, value) if row["parameter"] == name)
+
+
+_ROWS = {Token: _token, String: _string, Date: _date, Reference: _reference, Uri: _uri, Number: _number,
+         Quantity: _quantity}

@@ -74,8 +74,13 @@ search_value = Table(
     Column("text", Text),
     Column("low", BigInteger),
     Column("high", BigInteger),
+    Column("upper", Bytewise),
+    Column("unit", Text),
+    Column("part", Integer),
     Index(None, "resource_key"),
     Index(None, "type", "parameter", "value"),
+    Index("ix_fhirsub_search_value_upper", "type", "parameter", "upper", sqlite_where=text("upper IS NOT NULL"),
+          postgresql_where=text("upper IS NOT NULL")),
     Index("ix_fhirsub_search_value_low", "type", "parameter", "low", sqlite_where=text("low IS NOT NULL"),
           postgresql_where=text("low IS NOT NULL")))
 

@@ -52,7 +52,7 @@ def check_content_type(request: Request) -> None:
     """
     header = request.headers.get("content-type", "")
     kinds = {JSON_PATCH} if request.method == "PATCH" else _JSON
-    kinds = {FORM} if request.path.endswith("/_search") else kinds
+    kinds = {FORM} if request.has_form else kinds
     if not _readable(header, frozenset(kinds)):
         headers = {"Accept-Patch": JSON_PATCH} if request.method == "PATCH" else None
         raise UnsupportedMediaType(f"{request.method} {request.path} reads {min(kinds)} in UTF-8; got {header!r}",

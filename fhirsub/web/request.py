@@ -29,6 +29,7 @@ class Request:
     :param body: the bytes of an HTTP request
     :param content: the decoded body, where it came inside a Bundle
     :param base_url: the FHIR base as the client sees it, without a slash at its end
+    :param compartment: ``Patient`` for ``Patient/1/Observation``, whose ``type`` is Observation; empty for none
     :param where: ``Bundle.entry[0]``; empty for an HTTP request
     """
 
@@ -42,6 +43,7 @@ class Request:
     type: str = ""
     id: str = ""
     version_id: str = ""
+    compartment: str = ""
     where: str = ""
 
     @property
@@ -55,6 +57,11 @@ class Request:
                 raise BadRequest(f"{self.method} {self.path} needs a body, and there is none", code="required")
             self.content = json.decode(self.body)
         return self.content
+
+    @property
+    def has_form(self) -> bool:
+        """Whether the body is a form with parameters of a search, which count like those of the URL."""
+        return self.path.rpartition("/")[2] == "_search"
 
     @cached_property
     def preferences(self) -> dict[str, str]:

@@ -78,7 +78,7 @@ def _read_body(request: Request, limit_bytes: int) -> None:
     request.body = b"" if too_large else asked.get_data(cache=False)
     if too_large or len(request.body) > limit_bytes:
         raise TooLarge(f"this server takes bodies of up to {limit_bytes} bytes")
-    if request.path.endswith("/_search"):
+    if request.has_form:
         request.query += pairs(request.body)
 
 

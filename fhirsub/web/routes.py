@@ -9,15 +9,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import BadRequest, MethodNotAllowed, NotFound
+from ..fhir.definitions.compartments import COMPARTMENTS
 from .interactions.batch import batch
 from .interactions.committing import write
 from .interactions.create import Create
 from .interactions.delete import Delete
 from .interactions.entries import entries
+from .interactions.explain import explain
 from .interactions.history import history
 from .interactions.metadata import metadata
 from .interactions.patch import Patch
+from .interactions.preview import preview
 from .interactions.read import read, vread
+from .interactions.scope import EVERY_TYPE
 from .interactions.search import search
 from .interactions.transaction import transaction
 from .interactions.update import Update
@@ -30,11 +34,14 @@ class Route(NamedTuple):
     """One interaction.
 
     :param code: https://hl7.org/fhir/R4/valueset-restful-interaction.html
-    :param run: a :class:`Write`, or a function ``(tx, server, request)`` that reads
+    :param run: a :class:`Write`, or a function ``(tx, server, request)`` that reads; of an operation a function
+        ``(server, request)`` that checks, and gives what reads
+    :param documentation: what an operation does, for the CapabilityStatement
     """
 
     code: str
     run: Callable[..., Any]
+    documentation: str = ""
 
 
 def _bundle(server: Server, request: Request) -> Response:
@@ -50,12 +57,13 @@ def _bundle(server: Server, request: Request) -> Response:
 
 
 def _metadata(tx: Any, server: Server, request: Request) -> Response:
-    return metadata(server, request, _CODES, _CONDITIONAL)
+    return metadata(server, request, _CODES, _CONDITIONAL, _OPERATIONS)
 
 
 # Paths below the base, as the specification writes them.
 _OF_THE_SYSTEM = {
-    "": {"POST": Route("transaction", _bundle)},
+    "": {"GET": Route("search-system", search), "POST": Route("transaction", _bundle)},
+    "_search": {"GET": Route("search-system", search), "POST": Route("search-system", search)},
     "metadata": {"GET": Route("capabilities", _metadata)},
     "_history": {"GET": Route("history-system", history)},
 }
@@ -69,10 +77,24 @@ _OF_A_TYPE = {
     "[type]/[id]/_history": {"GET": Route("history-instance", history)},
     "[type]/[id]/_history/[vid]": {"GET": Route("vread", vread)},
 }
-ROUTES: dict[str, dict[str, Route]] = _OF_THE_SYSTEM | _OF_A_TYPE
+# Both are search-type: R4 has no code of its own for a search in a compartment.
+_IN_A_COMPARTMENT = {
+    "[compartment]/[id]/[type]": {"GET": Route("search-type", search)},
+    "[compartment]/[id]/[type]/_search": {"POST": Route("search-type", search)},
+}
+_OPERATING = {
+    "Subscription/$preview": {"POST": Route(
+        "operation", preview, "Which of the last _count writes (100) would have notified the Subscription in the body; "
+        "nothing is stored.")},
+    "Subscription/[id]/$explain": {"GET": Route(
+        "operation", explain, "Why the Subscription was or was not notified of resource (Type/id or "
+        "Type/id/_history/version).")},
+}
+ROUTES: dict[str, dict[str, Route]] = _OF_THE_SYSTEM | _OF_A_TYPE | _IN_A_COMPARTMENT | _OPERATING
 
-_CODES = frozenset(route.code for routes in ROUTES.values() for route in routes.values()) | {"batch"}
+_CODES = frozenset(route.code for routes in ROUTES.values() for route in routes.values()) - {"operation"} | {"batch"}
 _CONDITIONAL = frozenset(ROUTES["[type]"])
+_OPERATIONS = tuple((path, route.documentation) for path, routes in _OPERATING.items() for route in routes.values())
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 
@@ -91,6 +113,10 @@ def run(server: Server, request: Request, route: Route) -> Response:
         return _bundle(server, request)
     if isinstance(route.run, type):
         return write(server, request, route.run)
+    if route.code == "operation":
+        answer = route.run(server, request)     # before the transaction: what it checks may be slow
+        with server.database.read() as tx:
+            return answer(tx)
     with server.database.read() as tx:
         return route.run(tx, server, request)
 
@@ -100,7 +126,7 @@ def _prepare(server: Server, request: Request) -> Write | Callable[[Any], Respon
     route = find(server, request)
     if route.run is _bundle:
         _refuse_nested(request)
-    if isinstance(route.run, type):
+    if isinstance(route.run, type) or route.code == "operation":
         return route.run(server, request)
     return lambda tx: route.run(tx, server, request)
 
@@ -148,12 +174,24 @@ def _shape(server: Server, request: Request) -> str:
     if rest and not rest[0].startswith(("_", "$")):
         request.id = rest.pop(0)
         words.append("[id]")
+    if request.id and rest and _enters_compartment(server, request, rest[0]):
+        words, rest[0] = ["[compartment]", "[id]"], "[type]"
     if len(rest) == 2 and rest[0] == "_history":
         request.version_id = rest.pop()
         rest.append("[vid]")
     shape = "/".join([*words, *rest])
-    if shape not in _OF_A_TYPE:
+    if "$" in shape:
+        shape = shape.replace("[type]", request.type)    # an operation is of one type
+    if shape not in ROUTES:
         raise NotFound(f"nothing is at {request.path!r}", code="not-supported")
     if request.id and request.method != "PUT" and not _ID.fullmatch(request.id):
         raise NotFound(f"{request.id!r} is no id, so nothing is at {request.path!r}")
     return shape
+
+
+def _enters_compartment(server: Server, request: Request, name: str) -> bool:
+    """Whether ``name`` after Type/id is what to search in the compartment of that resource."""
+    if request.type not in COMPARTMENTS or name not in (EVERY_TYPE, *server.resource_types):
+        return False
+    request.compartment, request.type = request.type, name
+    return True

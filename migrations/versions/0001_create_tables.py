@@ -45,12 +45,17 @@ def upgrade():
         sa.Column("text", sa.Text()),
         sa.Column("low", sa.BigInteger()),
         sa.Column("high", sa.BigInteger()),
+        sa.Column("upper", Bytewise),
+        sa.Column("unit", sa.Text()),
+        sa.Column("part", sa.Integer()),
         sa.PrimaryKeyConstraint("key"))
     op.create_index("ix_fhirsub_search_value_low", "fhirsub_search_value", ["type", "parameter", "low"],
                     sqlite_where=sa.text("low IS NOT NULL"), postgresql_where=sa.text("low IS NOT NULL"))
     op.create_index("ix_fhirsub_search_value_resource_key", "fhirsub_search_value", ["resource_key"])
     op.create_index("ix_fhirsub_search_value_type_parameter_value", "fhirsub_search_value",
                     ["type", "parameter", "value"])
+    op.create_index("ix_fhirsub_search_value_upper", "fhirsub_search_value", ["type", "parameter", "upper"],
+                    sqlite_where=sa.text("upper IS NOT NULL"), postgresql_where=sa.text("upper IS NOT NULL"))
     op.create_table(
         "fhirsub_secret_header",
         sa.Column("subscription_id", sa.String(64), nullable=False),

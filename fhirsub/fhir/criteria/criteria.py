@@ -25,6 +25,11 @@ class Criteria:
         """Whether the resource is of the type and every predicate holds."""
         return values.type == self.type and all(predicate.test(values) for predicate in self.predicates)
 
+    @property
+    def alone(self) -> bool:
+        """Whether :meth:`test` can answer, for nothing is asked about other resources."""
+        return all(isinstance(predicate, Predicate) for predicate in self.predicates)
+
     def canonical(self) -> str:
         """The criteria as text that :func:`.parse` reads; equal questions give equal text."""
         query = "&".join(predicate.canonical() for predicate in self.predicates)

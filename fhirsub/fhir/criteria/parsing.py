@@ -4,14 +4,15 @@ Spec: https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/subscription-
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from urllib.parse import unquote_plus
 
 from ...errors import UnsupportedCriteria
 from ..definitions.parameters import SearchParameter, search_parameters
 from ..definitions.structures import RESOURCE_TYPES
-from . import predicate
+from . import linking, predicate
+from .chains import Link
 from .clause import Clause
 from .criteria import Criteria
 from .escapes import split
@@ -46,21 +47,30 @@ def parse(text: str, base_url: str = "") -> Criteria:
     below_base = bool(base_url) and path.startswith(base_url + "/")
     resource_type = path[len(base_url) + 1:] if below_base else path.removeprefix("/")
     pairs = [_pair(part) for part in query.split("&") if part]
-    return parse_query(resource_type, [pair for pair in pairs if pair[0] not in _HARMLESS], base_url)
+    return _criteria(resource_type, [pair for pair in pairs if pair[0] not in _HARMLESS], base_url, _predicates)
 
 
 def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], base_url: str = "") -> Criteria:
     """The criteria of a search, from its ``(name, value)`` pairs as they are after percent-decoding.
 
+    Chains, ``_has`` and ``_list`` are taken as well; the database can answer what :meth:`.Criteria.test` then cannot.
+
     :raises UnsupportedCriteria: as :func:`parse`
     """
+    return _criteria(resource_type, pairs, base_url, _with_links)
+
+
+def _criteria(resource_type: str, pairs: Iterable[tuple[str, str]], base_url: str, read: Callable) -> Criteria:
     if resource_type not in RESOURCE_TYPES:
         raise UnsupportedCriteria(f"expected a search such as Observation?code=1234-5, got {resource_type[:80]!r} where "
                                   f"the resource type should be{_suggestion(resource_type, RESOURCE_TYPES)}")
     base_url = base_url.rstrip("/")
-    predicates = [one for name, value in pairs for one in _predicates(resource_type, name, value, base_url)]
+    predicates = [one for name, value in pairs for one in read(resource_type, name, value, base_url)]
     if sum(len(one.values) for one in predicates) > MAX_VALUES:
         raise UnsupportedCriteria(f"more than {MAX_VALUES} values; split the criteria", code="too-costly")
+    if sum(one.length for one in predicates if isinstance(one, Link)) > linking.MAX_ALL_LINKS:
+        raise UnsupportedCriteria(f"more than {linking.MAX_ALL_LINKS} links in all chains; split the search",
+                                  code="too-costly")
     unique = {one.canonical(): one for one in predicates}
     return Criteria(resource_type, tuple(unique[text] for text in sorted(unique)))
 
@@ -71,6 +81,17 @@ def _pair(part):
         return unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
     except UnicodeDecodeError:
         raise UnsupportedCriteria(f"{part[:80]!r} is not percent-encoded UTF-8", code="value") from None
+
+
+def _with_links(resource_type, name, value, base_url):
+    """What a parameter asks that may be about other resources than the one that is found."""
+    if not linking.linked(name):
+        return _predicates(resource_type, name, value, base_url)
+
+    def beyond(kind, rest):
+        return _with_links(kind, rest, value, base_url)
+
+    return [linking.read(resource_type, name, value, beyond)]
 
 
 def _predicates(resource_type, name, value, base_url):

@@ -54,6 +54,14 @@ class Predicate:
         matched = any(operand.matches(value) for operand in self.values for value in found)
         return matched != (self.modifier == "not")
 
+    def asked(self) -> tuple[str, ...]:
+        """The values asked for, as a search writes them."""
+        return tuple(operand.text() for operand in self.values)
+
+    def found(self, values: SearchValues) -> tuple[Any, ...]:
+        """The values of the resource that they are compared with."""
+        return values[self.parameter.code]
+
     def canonical(self) -> str:
         """The predicate as it stands in a query, percent-encoded; the same text for the same question."""
         name = f"{self.parameter.code}:{self.modifier}" if self.modifier else self.parameter.code

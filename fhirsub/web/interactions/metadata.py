@@ -9,6 +9,7 @@ from typing import Any
 
 from ...fhir import json
 from ...fhir.definitions.parameters import search_parameters
+from ...fhir.including import includes, reverse_includes
 from ...fhir.instants import instant_text
 from ...store.search_rows import SEARCHABLE
 from ..negotiation import FHIR_JSON, JSON_PATCH
@@ -16,22 +17,28 @@ from ..request import Request, Response
 from ..server import Server
 
 FHIR_VERSION = "4.0.1"
+DEFINITIONS = "http://fhirsub.org/OperationDefinition"
 WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket"
+
+Operations = tuple[tuple[str, str], ...]
 
 _OF_THE_SYSTEM = {"transaction", "batch", "history-system", "search-system", "capabilities"}
 
 
-def metadata(server: Server, request: Request, codes: frozenset[str], conditional: frozenset[str]) -> Response:
+def metadata(server: Server, request: Request, codes: frozenset[str], conditional: frozenset[str],
+             operations: Operations) -> Response:
     """The CapabilityStatement of this server, at the base that the client asked.
 
     :param codes: the interactions there are, ``{"read", "history-system", …}``
     :param conditional: the methods that take a search in place of an id, ``{"PUT", "DELETE", …}``
+    :param operations: path and documentation of each, ``(("Subscription/$preview", "Which of …"), …)``
     """
-    return Response(200, _text(server, request.base_url, codes, conditional))
+    return Response(200, _text(server, request.base_url, codes, conditional, operations))
 
 
 @lru_cache(maxsize=8)   # a server is asked under few names; made-up ones must not fill the memory
-def _text(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str]) -> bytes:
+def _text(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str],
+          operations: Operations) -> bytes:
     """Made once: 146 types with their search parameters take a while."""
     return json.encode({
         "resourceType": "CapabilityStatement",
@@ -47,15 +54,17 @@ def _text(server: Server, base_url: str, codes: frozenset[str], conditional: fro
         "fhirVersion": FHIR_VERSION,
         "format": [FHIR_JSON, "json"],
         "patchFormat": [JSON_PATCH],
-        "rest": [_rest(server, base_url, codes, conditional)]})
+        "rest": [_rest(server, base_url, codes, conditional, operations)]})
 
 
-def _rest(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str]) -> dict[str, Any]:
+def _rest(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str],
+          operations: Operations) -> dict[str, Any]:
     websocket = server.websocket_url(base_url)
     return {
         **({"extension": [{"url": WEBSOCKET, "valueUri": websocket}]} if websocket else {}),
         "mode": "server",
-        "resource": [_resource(server, name, codes, conditional) for name in sorted(server.resource_types)],
+        "resource": [_resource(server, name, codes, conditional) | _operations(name, operations)
+                     for name in sorted(server.resource_types)],
         "interaction": _coded(codes & _OF_THE_SYSTEM - {"capabilities"})}   # metadata itself is not listed
 
 
@@ -75,7 +84,17 @@ def _resource(server: Server, name: str, codes: frozenset[str], conditional: fro
         "conditionalUpdate": "PUT" in conditional,
         "conditionalDelete": "single" if "DELETE" in conditional else "not-supported",
         "referencePolicy": ["literal", "logical", *(["enforced"] if config.references_must_exist else [])],
+        "searchInclude": includes(name),
+        "searchRevInclude": reverse_includes(name, server.resource_types),
         "searchParam": _search_parameters(name)}
+
+
+def _operations(name: str, operations: Operations) -> dict[str, Any]:
+    """The operations of one resource type; empty where there are none."""
+    found = [(path.rpartition("$")[2], text) for path, text in operations if path.startswith(f"{name}/")]
+    listed = [{"name": code, "definition": f"{DEFINITIONS}/{name}-{code}", "documentation": text}
+              for code, text in found]
+    return {"operation": listed} if listed else {}
 
 
 def _coded(codes: frozenset[str]) -> list[dict[str, str]]:

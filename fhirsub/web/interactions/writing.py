@@ -21,6 +21,7 @@ from ..outcomes import information
 from ..preconditions import check_match
 from ..request import Request, Response, answer
 from ..server import Server
+from .conditions import matches
 from .targets import check_targets
 
 
@@ -102,7 +103,7 @@ class Write:
         if self.current is None:
             claim(tx, self.reference)   # there is no row to lock: two creates of one id take turns on its name
             self.current = versions.lock(tx, self.type, self.id)
-        elif self.selected and not self._still_selected():
+        elif self.selected and not self._still_selected(tx):
             raise Overtaken
 
     def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
@@ -134,5 +135,7 @@ class Write:
             response.body, response.outcome = information(f"{self.reference} is now version {version.version_id}"), True
         return response
 
-    def _still_selected(self) -> bool:
-        return self.exists and self.condition.test(SearchValues(self.current.resource, self.request.base_url))
+    def _still_selected(self, tx: Any) -> bool:
+        if self.exists and self.condition.alone:
+            return self.condition.test(SearchValues(self.current.resource, self.request.base_url))
+        return self.exists and self.id in matches(tx, self.condition)
