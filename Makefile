@@ -18,8 +18,9 @@ migrate: .venv/serve ## bring the database to this version's tables (ARGS="--dat
 test: .venv/test     ## all tests, on SQLite and PostgreSQL (ARGS="-k matcher")
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: .venv/test    ## print writes per second and the time to a notification
-	$(BIN)/python tests/bench.py $(ARGS)
+bench: .venv/test    ## print writes per second and the time to a notification, then the cost of searching
+	$(BIN)/python tests/bench/notifying.py
+	$(BIN)/python tests/bench/searching.py
 
 demo: .venv/serve    ## the seven scenarios of the 2019 connectathon against a server of their own
 	$(BIN)/python examples/connectathon.py $(ARGS)

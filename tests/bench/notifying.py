@@ -1,4 +1,4 @@
-"""``make bench``: writes per second, and the time from a write's 201 to its notification; medians of 5 runs.
+"""``make bench``, first part: writes per second, and the time from a write's 201 to its notification; medians of 5 runs.
 
 Everything runs on this machine: the server in a process of its own, its SQLite database in a temporary folder, the
 clients and the receivers in this process. The floor is the same web server doing one SQLite insert per POST.
@@ -10,6 +10,9 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from live import Client, Live, free_port, observation, subscription
 from receiver import Receiver
