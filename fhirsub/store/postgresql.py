@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import select
 
-from sqlalchemy import URL, Engine, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 
 # What a URL does not say itself. Keepalives: a listener only reads, and would not notice that its server has vanished.
 _CONNECT = {"application_name": "fhirsub", "connect_timeout": "5",
@@ -26,6 +26,16 @@ def engine(url: URL, connections: int) -> Engine:
         hide_parameters=True)  # what is written is nobody's business in a log
     event.listen(made, "checkout", _still_there)
     return made
+
+
+def plan_anew(tx: Connection) -> None:
+    """Have every statement of the transaction planned for its own values; nothing to do on other databases.
+
+    A statement that is executed often gets one plan for all values. For a search that is a wrong guess at which of its
+    parameters finds few: subject and code of 100,000 Observations took 160 ms so, and 3 ms planned anew.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 def _still_there(connection, record, proxy) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from ..fhir.criteria import Criteria
 from . import search_pages
+from .postgresql import plan_anew
 from .search_alternatives import any_clause
 from .tables import resource, version
 from .versions import Version
@@ -42,6 +43,7 @@ def find(tx: Connection, criteria: Criteria | Sequence[Criteria], *, count: int,
     alternatives = (criteria,) if isinstance(criteria, Criteria) else criteria
     matching = any_clause(alternatives)
     order = search_pages.order(sort, alternatives[0].type)
+    plan_anew(tx)
     number = tx.execute(select(func.count()).select_from(resource).where(matching)).scalar_one() if total else None
     if count <= 0:
         return Page([], number, None)
