@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .errors import Unprocessable
-from .fhir import json
+from .matching import read
 from .store import changes
 
 INTERACTIONS = ("create", "update", "delete")
@@ -14,18 +14,12 @@ OURS = ("Subscription", "EventDefinition")
 
 def record(database, change, *, connection, now):
     """Insert the change on ``connection``; see :meth:`fhirsub.extension.FHIRSub.record`."""
-    change = replace(change, resource=_plain(change.resource), previous=_plain(change.previous))
+    resource, previous = (one and read(one) for one in (change.resource, change.previous))
+    change = replace(change, resource=resource, previous=previous)
     _check(change)
     seq = changes.record(connection, change, now=now)
     database.hints.announce(connection, "change")
     return seq
-
-
-def _plain(resource):
-    """A dict as it is; an object of fhir.resources as its JSON says."""
-    if resource is None or isinstance(resource, dict):
-        return resource
-    return json.decode(resource.model_dump_json(exclude_none=True))
 
 
 def _check(change):
