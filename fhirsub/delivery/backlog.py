@@ -14,9 +14,10 @@ from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 
-from sqlalchemy import and_, bindparam, case, cast, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 
-from ..store.tables import change, cursor, event, stream, version
+from ..store import changes
+from ..store.tables import change, cursor, event, stream
 from . import claims
 from .claims import Lease
 from .notification import Notification
@@ -48,7 +49,8 @@ def take_off(tx, leases, vault, *, now):
     claims.put_off(tx, [lease.key for lease in leases if lease.key not in live], due_at=None)
     found, idle = _next_events(tx, live)
     _let_go(tx, idle, now)
-    texts = _contents(tx, [row.seq for key, row in found.items() if "payload" in live[key].resource["channel"]])
+    asked = [row.seq for key, row in found.items() if "payload" in live[key].resource["channel"]]
+    texts = changes.texts(tx, asked) if asked else {}
     flights, errors = [], []
     for key, row in found.items():
         lease = live[key]
@@ -99,12 +101,6 @@ def _let_go(tx, idle, now):
     claims.put_off(tx, idle.keys() - set(quiet), due_at=now + timedelta(seconds=_BUSY_S))
 
 
-def _contents(tx, seqs):
-    if not seqs:
-        return {}
-    return {row.seq: row.content or row.stored for row in tx.execute(_CONTENTS, {"seqs": seqs})}
-
-
 def _notification(lease, row, content):
     return Notification(
         subscription=lease.resource | {"channel": dict(lease.resource["channel"])}, subscription_key=lease.key,
@@ -130,8 +126,3 @@ _ACCEPT = (update(cursor).where(_c.key == bindparam("of"), _c.accepted == bindpa
            .values(accepted=bindparam("reached")))
 _LOCK_STREAMS = (select(stream.c.id, stream.c.head).where(stream.c.id.in_(bindparam("ids", expanding=True)))
                  .order_by(stream.c.id).with_for_update(read=True, skip_locked=True))
-# The version number of a host application's change may be no number: only our own is cast.
-_own = case((change.c.resource_key.is_not(None), cast(change.c.version_id, version.c.version_id.type)))
-_CONTENTS = (select(change.c.seq, change.c.content, version.c.content.label("stored"))
-             .outerjoin(version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _own))
-             .where(change.c.seq.in_(bindparam("seqs", expanding=True))))

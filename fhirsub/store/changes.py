@@ -97,6 +97,11 @@ def last(tx: Connection, type: str, id: str, *, version_id: str | None = None,
     return None if row is None else _change(row, row.content or row.stored)
 
 
+def texts(tx: Connection, seqs: Collection[int]) -> dict[int, str | None]:
+    """By seq the JSON text of the very version that was written, as it is stored; None for a delete."""
+    return {row.seq: row.content or row.stored for row in tx.execute(_TEXTS, {"seqs": seqs})}
+
+
 def newest(tx: Connection, limit: int) -> list[Change]:
     """The last changes of any resource, matched or not, newest first."""
     return [_change(row, row.content or row.stored) for row in tx.execute(_NEWEST, {"limit": limit})]
@@ -130,8 +135,11 @@ _INSERT = insert(change).returning(change.c.seq)
 
 # A host application's version_id may be no number, and a join may look at every row: hence the CASE around the CAST.
 _number = case((change.c.resource_key.is_not(None), cast(change.c.version_id, version.c.version_id.type)))
-_WITH_CONTENT = select(change, version.c.base_url, version.c.content.label("stored")).outerjoin(
-    version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number))
+_OWN_VERSION = and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number)
+_STORED = version.c.content.label("stored")
+_WITH_CONTENT = select(change, version.c.base_url, _STORED).outerjoin(version, _OWN_VERSION)
+_TEXTS = select(change.c.seq, change.c.content, _STORED).outerjoin(version, _OWN_VERSION).where(
+    within(change.c.seq, "seqs"))
 # The condition is that of the partial index, written as it is there: neither database proves that another implies it.
 _PENDING = _WITH_CONTENT.where(~change.c.matched).order_by(change.c.seq).limit(bindparam("limit"))
 _NEWEST = _WITH_CONTENT.order_by(change.c.seq.desc()).limit(bindparam("limit"))
