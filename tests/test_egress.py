@@ -215,6 +215,22 @@ def test_close_cancels_what_is_under_way(receiver):
         egress.submit(Request("POST", receiver.url(), []))
 
 
+def test_close_rings_a_bell_that_the_thread_has_not_taken_away(receiver):
+    egress = Egress(Config({"HOST": "127.0.0.1"}, {}))
+    egress.submit(Request("POST", receiver.url(), [])).result(5)
+    ring = egress._wake
+
+    def late():
+        egress._closed = True
+        ring()
+        egress._thread.join()  # it saw that it is to end before the bell rings
+        ring()
+
+    egress._wake = late
+    egress.close()
+    egress.close()
+
+
 def test_works_under_gevent():
     """Where everything is patched, a turn of the loop must not stop the other greenlets."""
     script = """

@@ -63,17 +63,21 @@ class Egress:
             if self._thread is None:
                 self._start()
             self._submitted.append((request, future))
-        self._wake()
+            self._wake()
         return future
 
     def close(self):
         """Break off what is under way (its Futures are cancelled) and end the thread."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
-            thread = self._thread
-        if thread:
+            if self._thread is None:
+                return
             self._wake()
-            thread.join()
+        self._thread.join()
+        for end in (self._bell, self._ear):  # not by the thread: it may see _closed before the bell has rung
+            end.close()
 
     def _start(self):
         self._bell, self._ear = socket.socketpair()
@@ -172,5 +176,4 @@ class Egress:
         for _, future in self._submitted:
             future.cancel()
         self._multi.close()
-        for end in (self._selector, self._bell, self._ear):
-            end.close()
+        self._selector.close()
