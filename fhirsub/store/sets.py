@@ -16,14 +16,21 @@ class within(FunctionElement):
 
         STATEMENT = select(stream).where(within(stream.c.id, "ids"))
         tx.execute(STATEMENT, {"ids": {1, 2, 3}})
+
+    A condition that is made for one statement can have the ``values`` themselves.
     """
 
     type = Boolean()
     name = "within"
     inherit_cache = True
 
-    def __init__(self, column, name):
-        super().__init__(column, bindparam(name, type_=_Several(column.type)))
+    def __init__(self, column, name=None, values=None):
+        given = {"key": name} if values is None else {"key": None, "value": list(values), "unique": True}
+        super().__init__(column, bindparam(**given, type_=_Several(column.type)))
+
+    def self_group(self, against=None):
+        """Itself: SQLAlchemy would compare it with 1 where SQLite has no booleans, and no index answers that."""
+        return self
 
 
 class _Several(TypeDecorator):
