@@ -113,6 +113,12 @@ class UnsupportedCriteria(Unprocessable):
     code = "not-supported"
 
 
+class ExpressionFailed(Unprocessable):
+    """422: FHIRPath that could not be evaluated on this resource; the text tells nothing of what the resource holds."""
+
+    code = "processing"
+
+
 class Unavailable(FHIRSubError):
     """503: the database cannot be reached; nothing was stored."""
 

@@ -55,6 +55,11 @@ def elements(type_name: str) -> tuple[Element, ...]:
     return inherited + tuple(_element(name, text) for name, text in row["elements"].items())
 
 
+def base(type_name: str) -> str:
+    """The type that another specializes, ``DomainResource`` for ``Patient``; "" for a root, a primitive or no type."""
+    return _DATA["types"].get(type_name, {}).get("base", "")
+
+
 def _element(name: str, text: str) -> Element:
     """Read ``1..1 code:observation-status Σ``."""
     cardinality, types, *summary = text.split(" ")
