@@ -4,7 +4,7 @@ BIN = .venv/bin
 ARGS ?=
 
 help:     ## list the targets
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
 
 serve: .venv/serve   ## set up, migrate and serve on http://127.0.0.1:8080/fhir (ARGS="--port 8090 --database …")
 	$(BIN)/fhirsub serve $(ARGS)
@@ -18,12 +18,22 @@ migrate: .venv/serve ## bring the database to this version's tables (ARGS="--dat
 test: .venv/test     ## all tests, on SQLite and PostgreSQL (ARGS="-k matcher")
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: .venv/test    ## print writes per second and the time to a notification, then the cost of searching
+chaos: .venv/test    ## break servers in many ways; print what was lost or duplicated (ARGS="-k postgresql_stops")
+	$(BIN)/python -m pytest tests/chaos -m "" $(ARGS)
+
+bench: .venv/test    ## print rates, latencies and costs: writing, notifying, searching, topics, sockets, delivery
 	$(BIN)/python tests/bench/notifying.py
 	$(BIN)/python tests/bench/searching.py
+	$(BIN)/python tests/bench/topics.py
+	$(BIN)/python tests/bench/sockets.py
+	$(BIN)/python tests/bench/delivery.py
 
-demo: .venv/serve    ## the seven scenarios of the 2019 connectathon against a server of their own
+bench-million: .venv/test   ## what a write costs with 1,000 to 1,000,000 Subscriptions, on either database (ARGS="1000 10000")
+	$(BIN)/python tests/bench/million.py $(ARGS)
+
+demo: .venv/serve    ## the 2019 connectathon's scenarios, then event streams, each against a server of its own
 	$(BIN)/python examples/connectathon.py $(ARGS)
+	$(BIN)/python examples/adt_streams.py $(ARGS)
 
 lock:                ## pin every dependency of setup.cfg with its hashes
 	$(PYTHON) -m venv .venv && $(BIN)/pip install -q pip-tools
@@ -45,4 +55,4 @@ LOCK = --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
 	touch $@
 
-.PHONY: help serve worker migrate test bench demo lock clean
+.PHONY: help serve worker migrate test chaos bench bench-million demo lock clean

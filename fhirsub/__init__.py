@@ -16,6 +16,7 @@ _HOMES = {
     "FHIRSub": "fhirsub.extension",
     "create_app": "fhirsub.extension",
     "record": "fhirsub.extension",
+    "raise_event": "fhirsub.extension",
     "matches": "fhirsub.matching",
     "Change": "fhirsub.store.changes",
     "Notification": "fhirsub.delivery.notification",

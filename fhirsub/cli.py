@@ -1,7 +1,8 @@
-"""The command ``fhirsub``: serve, worker, migrate, match."""
+"""The command ``fhirsub``: serve, worker, migrate, status, match."""
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
@@ -34,6 +35,7 @@ def main():
 @_option("HOST")
 @_option("PORT")
 @_option("DATABASE")
+@_option("LOG_FORMAT")
 @click.option("--workers/--no-workers", default=None,
               help="run the matcher and the dispatcher in this process (default: yes)")
 def serve(**options):
@@ -47,6 +49,7 @@ def serve(**options):
 @main.command()
 @_option("HOST")
 @_option("DATABASE")
+@_option("LOG_FORMAT")
 def worker(**options):
     """Match changes and deliver notifications, beside web processes on the same database."""
     from . import serving
@@ -59,6 +62,15 @@ def migrate(**options):
     """Bring the database to the tables of this version."""
     from . import serving
     _run(serving.migrate, _given(options))
+
+
+@main.command("status")
+@_option("DATABASE")
+@click.option("--json", "as_json", is_flag=True, help="print JSON (default: a table)")
+def status_(as_json, **options):
+    """Show Subscriptions by status, who is behind and why, and who matches changes."""
+    from . import status
+    _run(partial(status.show, as_json=as_json), _given(options))
 
 
 @main.command()
@@ -84,9 +96,9 @@ def match(criteria, files, base_url):
 def _tried(criteria, files, base_url):
     """Yield ``("Observation/1", whether it matches)`` for each resource."""
     from .fhir.criteria import parse
-    from .fhir.search_values import SearchValues
+    from .fhir.search_values import SearchValues, undecidable
     from .samples import samples
-    question = parse(criteria, base_url)
+    question = parse(criteria, base_url).bind(undecidable)
     for file in files:
         for resource in samples(file.read(), getattr(file, "name", "-"), whole=question.type == "Bundle"):
             reference = "/".join(str(resource[name]) for name in ("resourceType", "id") if name in resource)

@@ -6,19 +6,26 @@ from datetime import datetime, timezone
 
 from flask import Flask, current_app
 
-from . import __version__, recording
+from . import __version__, raising, recording
 from .config import Config
+from .delivery.channels.email import Email
+from .delivery.channels.message import Message
 from .delivery.channels.rest_hook import RestHook
 from .delivery.channels.websocket import WebSocket
 from .delivery.dispatcher import Dispatcher
 from .delivery.egress import Egress
+from .delivery.retention import Retention
 from .delivery.tail import Tail
+from .fhir.extension_definitions import DEFINITIONS
 from .store.database import Database
 from .store.migrate import upgrade
+from .store.shipped import ship
 from .subscriptions.door import SubscriptionDoor
+from .subscriptions.event_door import EventDefinitionDoor
+from .subscriptions.extension_door import ExtensionDoor
 from .subscriptions.matcher import Matcher
 from .subscriptions.secrets import Vault, load_key
-from .web import rest, sockets
+from .web import monitoring, rest, sockets
 from .web.server import Server
 
 NAME = "fhirsub"
@@ -56,11 +63,16 @@ class FHIRSub:
         self.channels = {"rest-hook": RestHook(self.egress, self.config, utcnow)}
         if self.config.websocket_path:
             self.channels["websocket"] = WebSocket()
+        if self.config.smtp_host:
+            self.channels["email"] = Email(self.config, utcnow)
+        self.channels["message"] = Message(self.egress, self.config, utcnow)
         self.matcher = Matcher(self.database, self.config, now=utcnow)
         self.dispatcher = Dispatcher(self.database, self.config, now=utcnow, channels=self.channels, vault=vault)
+        self.retention = Retention(self.database, self.config, now=utcnow)
         self.tail = Tail(self.database, self.config, utcnow)
         self._running, self._threads, self._starting = [], [], threading.Lock()
-        self._mount(app, {"Subscription": SubscriptionDoor(self.channels, vault)})
+        self._mount(app, {"Subscription": SubscriptionDoor(self.channels, vault), "EventDefinition": EventDefinitionDoor(),
+                          "StructureDefinition": ExtensionDoor()})
         app.extensions[NAME] = self
 
     def channel(self, kind):
@@ -86,11 +98,13 @@ class FHIRSub:
         blueprint = rest.blueprint(server)
         self.sockets = sockets.register(blueprint, self.tail, self.config)
         app.register_blueprint(blueprint)
+        app.register_blueprint(monitoring.blueprint(server, self.dispatcher.outcomes))
         app.before_request(self.start)
 
     def migrate(self):
-        """Bring the database to the tables of this version."""
+        """Bring the database to the tables of this version, and store the definitions that come with it."""
         upgrade(self.database)
+        ship(self.database, DEFINITIONS, now=utcnow())
 
     def start(self):
         """Start the threads of this process, once; without the setting WORKERS only what its websockets need."""
@@ -101,18 +115,22 @@ class FHIRSub:
                 return
             loops = [self.tail] if self.config.websocket_path else []
             if self.config.workers:
-                loops += [self.matcher, self.dispatcher]
+                loops += [self.matcher, self.dispatcher, self.retention]
             self._threads = [threading.Thread(target=loop.run, name=f"fhirsub-{type(loop).__name__.lower()}", daemon=True)
                              for loop in loops]
             self._running = loops
             for thread in self._threads:
                 thread.start()
 
-    def stop(self, timeout_s=15.0):
-        """Finish what is under way, release the rest to other processes, and close the database's connections."""
+    def wind_down(self):
+        """Begin nothing new: no batch, no notification; sockets are told to come back later. Requests are still served."""
         self.sockets.close()
         for loop in self._running:
             loop.stop()
+
+    def stop(self, timeout_s=15.0):
+        """Finish what is under way, release the rest to other processes, and close the database's connections."""
+        self.wind_down()
         for thread in self._threads:
             thread.join(timeout_s)
         self._threads, self._running = [], []
@@ -132,6 +150,21 @@ class FHIRSub:
         """
         return recording.record(self.database, change, connection=connection, now=utcnow())
 
+    def raise_event(self, event, *, focus, context=(), connection=None):
+        """Say that an event happened which no write shows: a named event whose trigger has no condition.
+
+        :param event: the EventDefinition's name, canonical URL or ``EventDefinition/ID``; it must be active
+        :param focus: whom it is about: ``"Encounter/1"`` of this server, or a resource of the application's own store,
+            also as an object of fhir.resources
+        :param context: further references that belong to it, ``["Patient/1"]``
+        :param connection: SQLAlchemy Connection of the application's transaction, as for :meth:`record`; None: the event
+            is recorded at once
+        :returns: the number of the change
+        :raises Unprocessable: no such event, one that fires by itself, or a focus that is not here
+        """
+        return raising.raise_event(self.database, event, focus=focus, context=context, connection=connection,
+                                   base_url=self.config.base_url, now=utcnow())
+
 
 def create_app(**settings):
     """An empty Flask application with a FHIRSub: what ``fhirsub serve`` serves.
@@ -146,6 +179,11 @@ def create_app(**settings):
 def record(change, *, connection):
     """:meth:`FHIRSub.record` of the current application."""
     return current_app.extensions[NAME].record(change, connection=connection)
+
+
+def raise_event(event, *, focus, context=(), connection=None):
+    """:meth:`FHIRSub.raise_event` of the current application."""
+    return current_app.extensions[NAME].raise_event(event, focus=focus, context=context, connection=connection)
 
 
 def utcnow():

@@ -8,7 +8,7 @@ from .errors import BadRequest, Unprocessable
 from .fhir import json
 from .fhir.criteria import parse
 from .fhir.definitions.structures import RESOURCE_TYPES
-from .fhir.search_values import SearchValues
+from .fhir.search_values import SearchValues, undecidable
 
 
 def matches(criteria, resource, *, previous=None, base_url=None):
@@ -26,7 +26,7 @@ def matches(criteria, resource, *, previous=None, base_url=None):
     :raises BadRequest: ``resource`` is no R4 resource
     :raises Unprocessable: ``previous`` is another resource
     """
-    question = parse(criteria, base_url or "")
+    question = parse(criteria, base_url or "").bind(undecidable)
     written = read(resource)
     if previous is not None:
         _check_same(written, read(previous))

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 
 import click
 
+from . import logs
 from .extension import NAME, create_app
 
 BACKLOG = 1024
@@ -20,22 +22,25 @@ def serve(settings):
     """
     import gevent
     from gevent.pool import Pool
-    from gevent.pywsgi import WSGIServer
+
+    from .draining import DrainingServer
     app = create_app(**{"HOST": os.environ.get("FHIRSUB_HOST") or "127.0.0.1"} | settings)
     fhirsub = app.extensions[NAME]
+    logs.configure(fhirsub.config)
     fhirsub.migrate()
+    _open_many_files()
     listener = listen(fhirsub.config.host, fhirsub.config.port)
-    server = WSGIServer(listener, app, log=None, spawn=Pool())  # a pool, for stop() to wait for requests under way
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopping.set)
+    server = DrainingServer(listener, app, log=None, spawn=Pool())  # a pool, for stop() to wait for requests under way
     server.start()
     fhirsub.start()
     host, port = listener.getsockname()[:2]
     _say_where(fhirsub, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, stopping.set)
     stopping.wait()
     server.close()
-    fhirsub.sockets.close()
+    fhirsub.wind_down()
     server.stop(timeout=DRAIN_S)
     fhirsub.stop()
 
@@ -44,6 +49,7 @@ def work(settings):
     """Match and deliver until SIGTERM or SIGINT."""
     app = create_app(**settings | {"WORKERS": True})
     fhirsub = app.extensions[NAME]
+    logs.configure(fhirsub.config)
     fhirsub.migrate()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,6 +84,12 @@ def listen(host, port):
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
     listener.listen(BACKLOG)
     return listener
+
+
+def _open_many_files():
+    """Each websocket is a file; systems commonly allow 1,024 to who does not ask for more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _say_where(fhirsub, at):

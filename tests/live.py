@@ -17,7 +17,11 @@ class Live:
 
     :param database: URL
     :param settings: ``{"RETRY_SCHEDULE_S": "0.2 0.5", …}``
+    :ivar log: open file that takes what it writes to stderr; None: the test's own stderr
+    :ivar program: what is run
     """
+
+    log, program = None, (FHIRSUB,)
 
     def __init__(self, database, folder, **settings):
         self.port = free_port()
@@ -30,8 +34,9 @@ class Live:
     def start(self, command="serve"):
         """Start it and wait for its start line, which is kept as ``line``."""
         more = ["--port", str(self.port)] if command == "serve" else []
-        self.process = subprocess.Popen([FHIRSUB, command, "--database", self.database, *more], cwd=self.folder,
-                                        env=self.environ, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.process = subprocess.Popen([*self.program, command, "--database", self.database, *more],
+                                        cwd=self.folder, env=self.environ, stdout=subprocess.PIPE,
+                                        stderr=self.log, text=True, start_new_session=True)
         self.line = self.process.stdout.readline()
         assert self.line, f"fhirsub {command} did not start: exit {self.process.wait()}"
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime, timedelta, timezone
 
+import topics
 from sqlalchemy import select
 
 from fhirsub.config import Config
@@ -50,6 +51,14 @@ class Pipeline:
                            "criteria": criteria,
                            "channel": {"type": kind, "endpoint": "http://127.0.0.1:9/hook"}} | more)
 
+    def define(self, id, *triggers, **more):
+        """Write an EventDefinition, see :func:`topics.definition`."""
+        return self.write(topics.definition(id, *triggers, **more))
+
+    def ask(self, criteria, asked=(), *, id="sub", **more):
+        """Write an active Subscription to topics, see :func:`topics.subscription`."""
+        return self.write(topics.subscription(criteria, asked, id=id, status="active", **more))
+
     def match(self):
         """Match until nothing is pending; returns how many changes there were."""
         count = 0
@@ -70,6 +79,15 @@ class Pipeline:
                 .order_by(cursor.c.key, event.c.number)).all()
             changes = load(tx, [seq for _, seq in rows])
             return [(number, f"{changes[seq].type}/{changes[seq].id}/{changes[seq].version_id}") for number, seq in rows]
+
+    def names(self, id="sub"):
+        """``["Type/id/version", …]`` of :meth:`events`."""
+        return [name for _, name in self.events(id)]
+
+    def told(self, column=event.c.transition):
+        """A column of all events, in the order of changes."""
+        with self.database.read() as tx:
+            return tx.execute(select(column).order_by(event.c.change_seq, event.c.stream_id)).scalars().all()
 
     def state(self, id="sub"):
         """The row of a subscription in the engine's table."""

@@ -4,7 +4,9 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
+from fhirsub.fhir.criteria import probe_keys
 from fhirsub.fhir.criteria.escapes import escape
+from fhirsub.fhir.criteria.keys import access, needed_keys
 
 BASE = "http://example.org/fhir"
 
@@ -169,3 +171,9 @@ def criteria(resource_type):
 def cases():
     """``(text of a criteria, resource)`` of one type."""
     return _one(sorted(RESOURCES)).flatmap(lambda kind: st.tuples(criteria(kind), resources(kind)))
+
+
+def probes(asked, values):
+    """Where a resource looks if this criteria is the only one in use."""
+    found = access(asked.predicates)
+    return probe_keys(values).union(*(needed_keys(values, need) for need in found.needs) if found else ())

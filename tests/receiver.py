@@ -15,18 +15,24 @@ class Arrival(NamedTuple):
     headers: dict  # names in lower case
     body: bytes
     peer: tuple
+    answers: list  # status codes, as far as any was sent
 
 
 class Receiver:
-    """Answers 200 until told otherwise: ``receiver.behave("/a", status(500), status(200))``; the last one stays."""
+    """Answers 200 until told otherwise: ``receiver.behave("/a", status(500), status(200))``; the last one stays.
 
-    def __init__(self, host="127.0.0.1"):
+    :param context: of ssl: it speaks TLS
+    """
+
+    def __init__(self, host="127.0.0.1", context=None):
         self.arrivals = []
         self._behaviours = defaultdict(lambda: [status(200)])
         self._arrived = threading.Condition()
         self.closing = threading.Event()
         self._server = _Server((host, 0), _Handler)
-        self._server.receiver = self
+        self._server.receiver, self._scheme = self, "https" if context else "http"
+        if context:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -39,7 +45,7 @@ class Receiver:
         self._server.server_close()
 
     def url(self, path="/", host="127.0.0.1"):
-        return f"http://{host}:{self.port}{path}"
+        return f"{self._scheme}://{host}:{self.port}{path}"
 
     def behave(self, path, *behaviours):
         self._behaviours[path] = list(behaviours)
@@ -64,8 +70,9 @@ class Receiver:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._arrived:
+            handler.answers = []
             self.arrivals.append(Arrival(time.monotonic(), handler.command, handler.path, headers, body,
-                                         handler.client_address))
+                                         handler.client_address, handler.answers))
             behaviours = self._behaviours[handler.path]
             behaviour = behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
             self._arrived.notify_all()
@@ -139,6 +146,7 @@ def endless(code=200, chunk=b"x" * 65536):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    answers = []
 
     def _take(self):
         try:
@@ -153,6 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
         except (OSError, ValueError):
             pass
+
+    def log_request(self, code="-", size="-"):
+        self.answers.append(int(code))
 
     def log_message(self, *_):
         pass

@@ -17,11 +17,13 @@ from flask import Blueprint, Flask, request
 
 from fhirsub.config import Config
 from fhirsub.delivery.tail import Tail
+from fhirsub.errors import FHIRSubError
 from fhirsub.store.database import Database
 from fhirsub.web import socket, sockets, wire
 from event_log import happen
 
-SETTINGS = {"WEBSOCKET_PING_S": 0.5, "WEBSOCKET_IDLE_S": 2.0, "WEBSOCKET_BINDS": 5, "WEBSOCKET_MESSAGE_BYTES": 256}
+SETTINGS = {"WEBSOCKET_PING_S": 0.5, "WEBSOCKET_IDLE_S": 4.0, "WEBSOCKET_BINDS": 5, "WEBSOCKET_MESSAGE_BYTES": 256,
+            "WEBSOCKET_ORIGINS": "https://app.example.org"}
 socket.PONG_S = 1.0
 wire.SEND_S = 1.0
 
@@ -31,6 +33,7 @@ def application(database):
     config, app, fhir = Config(SETTINGS), Flask("sockets"), Blueprint("fhir", __name__, url_prefix="/fhir")
     tail = Tail(database, config, lambda: datetime.now(timezone.utc))
     open_sockets = sockets.register(fhir, tail, config)
+    fhir.register_error_handler(FHIRSubError, lambda error: (str(error), error.status, error.headers))
     app.register_blueprint(fhir)
     threading.Thread(target=tail.run, daemon=True).start()
 

@@ -1,12 +1,21 @@
 import socket
 
 import pytest
+from receiver import Receiver
 
 from fhirsub.config import Config
-from fhirsub.delivery.addresses import Reach, check_endpoint, loopback_allowed
+from fhirsub.delivery.addresses import Reach, check_elsewhere, check_endpoint, loopback_allowed
+from fhirsub.delivery.egress import Egress, Request
 from fhirsub.errors import Unprocessable
 
 PUBLIC = {"HOST": "0.0.0.0"}
+
+
+@pytest.fixture
+def egress():
+    made = Egress(Config(PUBLIC | {"ALLOW_HTTP": True}, {}))
+    yield made
+    made.close()
 
 
 def resolver(*addresses):
@@ -23,7 +32,7 @@ def refused(url, settings=PUBLIC, resolve=socket.getaddrinfo):
     return caught.value.issues[0].diagnostics
 
 
-@pytest.mark.parametrize("url", [
+INTERNAL = [
     "https://127.0.0.1/", "https://127.1/", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/",
     "https://localhost/", "https://localhost./", "https://[::1]/", "https://[::ffff:127.0.0.1]/",
     "https://[::ffff:7f00:1]/", "https://0.0.0.0/", "https://[::]/", "https://10.1.2.3/", "https://172.31.0.1/",
@@ -31,9 +40,39 @@ def refused(url, settings=PUBLIC, resolve=socket.getaddrinfo):
     "https://198.18.0.1/", "https://224.0.0.1/", "https://255.255.255.255/", "https://[fc00::1]/",
     "https://[fd00:ec2::254]/", "https://[fe80::1]/", "https://[ff02::1]/", "https://[64:ff9b::7f00:1]/",
     "https://[2002:7f00:1::]/", "https://[2001:db8::1]/", "https://[2001::1]/", "https://[::127.0.0.1]/",
-])
+]
+
+
+@pytest.mark.parametrize("url", INTERNAL)
 def test_check_endpoint_refuses_network_that_is_not_public(url):  # however it is spelled
     assert "ALLOWED_NETWORKS" in refused(url)
+
+
+@pytest.mark.parametrize("url", INTERNAL)
+def test_same_url_is_not_sent_to_when_it_was_stored_nevertheless(egress, url):  # F15
+    assert egress.submit(Request("POST", url, [])).result(30).error == "forbidden"
+
+
+def test_name_that_was_public_when_checked_is_not_sent_to_once_it_is_not(egress):  # F14: DNS rebinding
+    with Receiver() as receiver:
+        url = receiver.url("/", "rebinds.localhost")  # libcurl resolves it to loopback, whatever DNS says
+        check_endpoint(url, Config(PUBLIC | {"ALLOW_HTTP": True}, {}), resolver("8.8.8.8"))
+        assert egress.submit(Request("POST", url, [])).result(30).error == "forbidden"
+        assert not receiver.arrivals
+
+
+@pytest.mark.parametrize("url", ["https://me.org/fhir/Patient", "https://ME.org:443/", "http://me.org:443/x"])
+def test_check_elsewhere_refuses_the_servers_own_origin(url):  # D13
+    with pytest.raises(Unprocessable, match="does not notify itself") as caught:
+        check_elsewhere(url, "https://me.org/fhir")
+    assert caught.value.issues[0].expression == "Subscription.channel.endpoint"
+
+
+@pytest.mark.parametrize("url, base_url", [
+    ("https://me.org:8443/", "https://me.org/fhir"), ("https://other.org/", "https://me.org/fhir"),
+    ("https://me.org/", ""), ("mailto:a@me.org", "https://me.org/fhir"), (None, "https://me.org/fhir")])
+def test_check_elsewhere_accepts(url, base_url):
+    check_elsewhere(url, base_url)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "192.88.99.1", "203.0.113.7", "240.0.0.1", "100::1", "3fff::1", "5f00::1"])

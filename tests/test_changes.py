@@ -129,3 +129,32 @@ def test_pending_is_read_from_its_index(database):
                                    + str(statement))).all())
     assert "ix_fhirsub_change_pending" in plan
     assert "Filter" not in plan and "TEMP B-TREE" not in plan
+
+
+def test_previous_is_the_version_that_was_replaced_with_its_base(database):
+    with database.write() as tx:
+        versions.write(tx, {**patient("a"), "active": False}, now=NOW, base_url="http://host/fhir")
+        versions.write(tx, {**patient("a"), "active": True}, now=NOW)
+        versions.delete(tx, "Patient", "a", now=NOW)
+        versions.write(tx, patient("a"), now=NOW)
+    seqs = [change.seq for change in pending(database)]
+    with database.read() as tx:
+        found = changes.previous(tx, seqs)
+    assert [(found[seq][0]["active"], found[seq][1]) for seq in seqs if seq in found] == [
+        (False, "http://host/fhir"), (True, "")]
+    assert set(found) == set(seqs[1:3])
+
+
+def test_previous_is_unknown_of_a_host_change(database, host):
+    with host.begin() as connection:
+        seq = changes.record(connection, Change("Patient", "a", "2", "update", patient("a")), now=NOW)
+    with database.read() as tx:
+        assert changes.previous(tx, [seq]) == {}
+
+
+def test_record_version_keeps_the_topic_that_was_raised_and_its_context(database):
+    with database.write() as tx:
+        versions.write(tx, patient("a"), now=NOW)
+        changes.record_version(tx, 1, "Patient", "a", 1, "raise", now=NOW, topic_id="t", context=["Encounter/1"])
+    _, raised = pending(database)
+    assert (raised.topic_id, raised.context, raised.resource["id"]) == ("t", ("Encounter/1",), "a")

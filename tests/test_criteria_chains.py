@@ -102,3 +102,11 @@ def test_only_a_search_takes_what_one_resource_cannot_decide(query):
     assert not asked.alone and parse_query("Observation", [("patient", "1")]).alone
     with pytest.raises(UnsupportedCriteria, match="asks about other resources"):
         asked.test(SearchValues({"resourceType": "Observation", "id": "1"}))
+
+
+@pytest.mark.parametrize("query", ["_has:AuditEvent:entity:outcome=0", "_list=42", "patient._has:Encounter:patient:status=x",
+                                   "patient._list=42"])
+def test_criteria_with_chains_takes_none_that_lead_back(query):
+    assert parse("Observation?patient.name=x", chains=True).canonical() == "Observation?patient:Patient.name=x"
+    with pytest.raises(UnsupportedCriteria, match="needs other resources than the one written"):
+        parse(f"Observation?{query}", chains=True)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from fhirsub.fhir.criteria import parse, probe_keys
 from fhirsub.fhir.criteria.keys import MAX_KEY
 from fhirsub.fhir.search_values import SearchValues
-from questions import BASE, cases
+from questions import BASE, cases, probes
 
 
 @pytest.mark.parametrize(("criteria", "keys"), [
@@ -18,10 +18,43 @@ from questions import BASE, cases
     ("Observation?subject:identifier=http://s|9", ["Observation?subject=:identifier=http://s|9"]),
     # nothing that a resource must have in one of its values
     ("Observation?code:not=x", ["Observation"]), ("Observation?code=http://loinc.org|", ["Observation"]),
-    ("Observation?code:missing=false", ["Observation"]), ("Patient?family=x&birthdate=2000", ["Patient"]),
-    ("Observation?code=x,http://loinc.org|", ["Observation"])])
+    ("Observation?code:missing=false", ["Observation"]), ("Observation?value-quantity=ne5.4", ["Observation"]),
+    ("Observation?code=x,http://loinc.org|", ["Observation"]), ("Patient?family:contains=x", ["Patient"]),
+    # the beginnings of strings, by 1, 2, 4 or 8 letters
+    ("Patient?family=Müller-Lüdenscheid&active=true", ["Patient?family=begins muller-l"]),
+    ("Patient?family:exact=Zoë", ["Patient?family=begins zo"]),
+    ("Patient?family=x&active=true", ["Patient?active=true"]),
+    ("Patient?name=anna,b", ["Patient?name=begins anna", "Patient?name=begins b"])])
 def test_keys_are_those_of_the_most_selective_equality(criteria, keys):
     assert list(parse(criteria).keys()) == keys
+
+
+PATIENT = {"resourceType": "Patient", "id": "1", "generalPractitioner": [{"reference": "Practitioner/7"}],
+           "identifier": [{"system": "http://s", "value": "9"}], "managingOrganization": {"reference": "Organization/2"}}
+AROUND = {"Patient/1": PATIENT, "Organization/2": {"resourceType": "Organization", "id": "2", "name": "Acme",
+                                                   "identifier": [{"value": "acme"}]}}
+
+
+@pytest.mark.parametrize(("chain", "key", "holds"), [
+    ("patient.general-practitioner=Practitioner/7", "patient:Patient.general-practitioner=Practitioner/7", True),
+    ("patient.general-practitioner=Practitioner/8", "patient:Patient.general-practitioner=Practitioner/8", False),
+    ("subject:Patient.identifier=http://s|9", "subject:Patient.identifier=http://s|9", True),
+    ("subject.identifier=9", "subject.identifier=9", True), ("subject:Group.identifier=9", "subject:Group.identifier=9", False),
+    ("patient.organization.identifier=acme", "patient:Patient.organization:Organization.identifier=acme", True),
+    ("patient.organization.name=acme", None, True), ("patient.gender:not=male", None, True),
+    ("patient.organization.identifier=acme&status=final", "patient:Patient.organization:Organization.identifier=acme", True)])
+def test_chain_is_filed_under_what_stands_at_its_end(chain, key, holds):
+    asked = parse(f"Observation?{chain}", chains=True)
+    values = SearchValues({"resourceType": "Observation", "id": "o", "status": "final", "subject": {"reference": "Patient/1"}},
+                          resolve=AROUND.get)
+    assert asked.keys() == ((f"Observation?{key}",) if key else ("Observation",))
+    assert asked.test(values) == holds
+    assert not holds or asked.keys()[0] in probes(asked, values)
+
+
+def test_chain_is_the_last_resort_but_for_a_coarse_equality():
+    asked = parse("Observation?patient.identifier=9&code=x&status=final", chains=True)
+    assert asked.keys() == ("Observation?code=x",)
 
 
 def test_keys_of_long_values_fit_the_index():
@@ -44,7 +77,7 @@ def test_probe_keys_hold_what_a_database_can_store():
 def test_criteria_that_matches_is_found_by_its_keys(case):
     text, resource = case
     asked, values = parse(text, BASE), SearchValues(resource, BASE)
-    assert not asked.test(values) or set(asked.keys()) & probe_keys(values)
+    assert not asked.test(values) or set(asked.keys()) & probes(asked, values)
 
 
 @settings(max_examples=400, deadline=None)

@@ -25,7 +25,8 @@ def test_parse_reads_a_type_without_filter(text):
     ("Patient?_has:Observation:patient:code=1", "_has"), ("Patient?_list=42", "_list"), ("Patient?_text=x", "_text"),
     ("Patient?_content=x", "_content"), ("Patient?_filter=name co x", "_filter"), ("Patient?_query=x", "_query"),
     ("Observation?subject.name=x", "subject.name"), ("Observation?subject:Patient.name=x", "subject:Patient.name"),
-    ("Condition?code:in=http://x", "code:in"), ("Condition?code:not-in=http://x", "code:not-in"),
+    ("Condition?code:in=vs", "code:in"), ("Patient?identifier:not-in=http://x", "identifier:not-in"),
+    ("Patient?_id:in=http://x", "_id:in"), ("Condition?code:in=ValueSet/1|2", "code:in"),
     ("Condition?code:above=1", "code:above"), ("Condition?code:below=1", "code:below"), ("Location?near=1|2", "near"),
     ("Patient?family:text=x", "family:text"), ("Procedure?location:below=42", "location:below"),
     # what shapes a result

@@ -6,96 +6,18 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from cryptography.fernet import Fernet
-from pipeline import NOW, Pipeline, observation
-from receiver import Receiver, hang, slow, status
+from delivering import FHIR, Delivery, Running, delivery, real_time, receiver  # noqa: F401
+from pipeline import NOW, observation
+from receiver import hang, slow, status
 from sqlalchemy import select, update
 
-from fhirsub.config import Config
 from fhirsub.delivery import claims
 from fhirsub.delivery.channels import GiveUp, TryLater
-from fhirsub.delivery.channels.rest_hook import RestHook
-from fhirsub.delivery.dispatcher import Dispatcher
-from fhirsub.delivery.egress import Egress
+from fhirsub.delivery.settlement import PARKED
 from fhirsub.errors import StorageError
-from fhirsub.store import owner, versions
-from fhirsub.store.tables import cursor, subscription
+from fhirsub.store import owner
+from fhirsub.store.tables import change, event, subscription
 from fhirsub.subscriptions.secrets import Vault
-
-FHIR = "application/fhir+json"
-
-
-class Delivery(Pipeline):
-    """A pipeline with a receiver and any number of dispatchers whose steps a test takes itself."""
-
-    def __init__(self, database, receiver, **settings):
-        super().__init__(database, **{"RETRY_SCHEDULE_S": "5 300 1800", "RETRY_FLOOR_S": 60.0, "SWEEP_S": 0.05} | settings)
-        self.receiver, self.egress, self.vault = receiver, Egress(self.config), Vault(Fernet.generate_key())
-        self.channels = {"rest-hook": RestHook(self.egress, self.config, self.clock)}
-        self.dispatcher = self.another()
-
-    def another(self, now=None):
-        return Dispatcher(self.database, self.config, now=now or self.clock, channels=self.channels, vault=self.vault)
-
-    def subscribe(self, criteria="Observation", *, id="sub", path="/a", header=None, payload=None, kind="rest-hook", **more):
-        channel = {"type": kind, "endpoint": self.receiver.url(path)}
-        channel |= {"payload": payload} if payload else {}
-        if header:
-            with self.database.write() as tx:
-                channel["header"] = self.vault.hide(tx, id, header)
-        written = super().subscribe(criteria, id=id, **{"channel": channel} | more)
-        self.match()
-        return written
-
-    def happen(self, count=1, **more):
-        """Write Observations and match them."""
-        written = [self.write(observation(**more)) for _ in range(count)]
-        self.match()
-        return written
-
-    def pump(self, dispatcher=None):
-        """Take steps until nothing is under way and nothing more is due."""
-        dispatcher, deadline = dispatcher or self.dispatcher, time.monotonic() + 20
-        dispatcher.hint()
-        while (dispatcher.step() == 0 or dispatcher.in_flight) and time.monotonic() < deadline:
-            dispatcher._wake.wait(0.01)
-            dispatcher._wake.clear()
-        assert not dispatcher.in_flight
-
-    def resource(self, id="sub"):
-        with self.database.read() as tx:
-            return versions.current(tx, "Subscription", id).resource
-
-    def rewrite(self, id="sub", **changes):
-        """The client writes its Subscription anew."""
-        return self.write({**self.resource(id), **changes})
-
-    def numbers(self, path="/a"):
-        return [int(arrival.headers["x-fhir-event-number"]) for arrival in self.receiver.at(path)]
-
-    def accepted(self):
-        with self.database.read() as tx:
-            return tx.execute(select(cursor.c.accepted).order_by(cursor.c.key)).scalars().all()
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as made:
-        yield made
-
-
-@pytest.fixture
-def delivery(database, receiver):
-    """Makes a Delivery with settings."""
-    made = []
-
-    def make(**settings):
-        made.append(Delivery(database, receiver, **settings))
-        return made[-1]
-    yield make
-    for each in made:
-        each.egress.close()
-        each.dispatcher.sender.close()
-
 
 # What is sent
 
@@ -164,7 +86,7 @@ def test_new_question_follows_when_the_old_one_is_worked_off(delivery):
     d.happen(2, status="amended")
     d.pump()
     assert d.numbers() == [1, 2, 3, 4, 5]
-    assert len(d.accepted()) == 1  # the worked-off cursor is gone
+    assert d.accepted() == [3, 2]  # the first is kept: a replay needs to know what its numbers stood for
 
 
 def test_new_endpoint_gets_what_was_waiting(delivery):  # reliability C1.10
@@ -242,6 +164,41 @@ def test_end_that_was_moved_meanwhile_is_left_alone(delivery):
     assert d.resource()["status"] == "active"
     d.match()
     assert d.state().ends_at == datetime(2025, 1, 1, tzinfo=timezone.utc)
+
+
+def test_end_that_is_moved_after_it_has_passed_loses_nothing(delivery):
+    """Between the end and the sweep that would switch it off, a dispatcher finds it past its end, and then it is not."""
+    d = delivery(SWEEP_S=30.0)
+    d.subscribe(end="2024-05-01T12:00:10Z")
+    d.pump()  # the next sweep is far
+    d.happen(2)
+    d.clock.move(10)
+    d.pump()
+    assert not d.receiver.arrivals and d.resource()["status"] == "active"
+    d.rewrite(end="2025-01-01T00:00:00Z")
+    d.match()
+    d.clock.move(3)
+    d.pump()
+    assert d.numbers() == [1, 2]
+
+
+# What changed in the resource's standing is told, without the resource
+
+
+@pytest.mark.parametrize("transition, shown", [("enter", True), ("update", True), (None, True), ("leave", False),
+                                               ("delete", False)])
+def test_transition_topics_and_context_of_an_event_are_told(delivery, transition, shown):
+    d, texts = delivery(), Texts()
+    d.channels["x-sms"] = texts
+    d.subscribe(kind="x-sms", payload=FHIR)
+    d.happen()
+    with d.database.write() as tx:
+        tx.execute(update(event).values(transition=transition, topics="adt-a01 adt-a02"))
+        tx.execute(update(change).values(context='["Patient/1","Group/2"]'))
+    d.pump()
+    [sent] = texts.sent
+    assert (sent.transition, sent.topics, sent.context) == (transition, ("adt-a01", "adt-a02"), ("Patient/1", "Group/2"))
+    assert (sent.content is not None) is shown
 
 
 # Failures
@@ -397,7 +354,7 @@ def test_blocking_channel_is_called_on_a_thread(delivery):
 
 @pytest.mark.parametrize("error, found, due_s", [
     (TryLater(30, "the line is busy"), ("error", "the line is busy"), 30),
-    (GiveUp("no such number"), ("off", "no such number"), None),
+    (GiveUp("no such number"), ("off", f"no such number; switched off; {PARKED}"), None),
     (KeyError("secret-7"), ("error", "the channel could not deliver"), 5)])
 def test_channel_says_how_it_failed(delivery, error, found, due_s, caplog):
     d = delivery()
@@ -564,6 +521,82 @@ def test_lease_is_prolonged_while_a_channel_takes_long(delivery):
     assert d.accepted() == [1]
 
 
+# Too much, too late
+
+
+def test_failing_subscription_with_too_much_waiting_is_switched_off(delivery):  # A3.7
+    d = delivery(MAX_BACKLOG_EVENTS=3)
+    d.subscribe()
+    d.receiver.behave("/a", status(500))
+    d.happen(3)
+    d.pump()
+    assert d.resource()["status"] == "error"
+    d.happen(1)
+    d.clock.move(6)
+    d.pump()
+    assert d.resource()["status"] == "off" and "4 events waiting" in d.resource()["error"]
+    assert "$replay" in d.resource()["error"]
+
+
+def test_failing_subscription_with_old_events_is_switched_off(delivery):
+    d = delivery(RETRY_SCHEDULE_S="5 5 5 5", MAX_BACKLOG_DAYS=1)
+    d.subscribe()
+    d.receiver.behave("/a", status(500))
+    d.happen()
+    d.pump()
+    d.clock.move(86401)
+    d.pump()
+    assert d.resource()["status"] == "off" and "more than 1 days" in d.resource()["error"]
+
+
+def test_overdue_retries_are_spread_out_after_a_restart(delivery):  # A3.9
+    d = delivery()
+    for number in range(20):
+        d.subscribe(id=f"s{number}", path=f"/{number}")
+        d.receiver.behave(f"/{number}", status(500))
+    d.happen()
+    d.pump()
+    d.subscribe("Observation?status=amended", id="fresh", path="/fresh")
+    d.happen(1, status="amended")
+    d.clock.move(3600)
+    d.another().spread()
+    due = [d.state(f"s{number}").due_at - d.clock() for number in range(20)]
+    assert min(due) >= timedelta(0) and max(due) < timedelta(seconds=10) and len(set(due)) == 20
+    assert max(due) - min(due) > timedelta(seconds=5)
+    assert d.state("fresh").due_at < d.clock()  # what has not failed goes first
+    assert d.state("s0").attempts == 1
+
+
+def test_spreading_leaves_alone_what_is_held_or_has_just_come_due(delivery):
+    d = delivery()
+    d.subscribe()
+    d.receiver.behave("/a", status(500))
+    d.happen()
+    d.pump()
+    d.clock.move(8)
+    before = d.state().due_at
+    d.another().spread()
+    assert d.state().due_at == before
+    d.clock.move(3600)
+    with d.database.write() as tx:
+        tx.execute(update(subscription).values(lease="another", due_at=d.clock() - timedelta(seconds=60)))
+    d.another().spread()
+    assert d.state().due_at == d.clock() - timedelta(seconds=60)
+
+
+def test_clock_that_was_set_back_stalls_nothing(delivery):  # A3.10
+    d = delivery()
+    d.subscribe()
+    d.receiver.behave("/a", status(500), status(200))
+    d.clock.move(10 * 365 * 86400)
+    d.happen()
+    d.pump()
+    assert d.state().attempts == 1
+    d.clock.move(-10 * 365 * 86400)
+    d.pump(d.another())
+    assert d.numbers() == [1, 1] and d.resource()["status"] == "active"
+
+
 # Nothing is stranded
 
 
@@ -604,24 +637,6 @@ def test_subscription_is_not_let_go_while_its_stream_grows(postgresql_database, 
 # The loop
 
 
-def real_time():
-    return datetime.now(timezone.utc)
-
-
-class Running:
-    """A dispatcher in its own thread."""
-
-    def __init__(self, dispatcher):
-        self.dispatcher = dispatcher
-        self.thread = threading.Thread(target=dispatcher.run, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        self.dispatcher.stop()
-        self.thread.join(15)
-        assert not self.thread.is_alive()
-
-
 def test_hint_wakes_the_loop(delivery):
     d = delivery(SWEEP_S=30.0)
     d.subscribe()
@@ -635,7 +650,7 @@ def test_hint_wakes_the_loop(delivery):
 
 def test_retry_comes_by_itself(delivery):
     d = delivery(RETRY_SCHEDULE_S="0.2 0.2", SWEEP_S=30.0)
-    d.dispatcher.now = real_time
+    d.dispatcher.now, d.clock.now = real_time, real_time()
     d.subscribe()
     d.receiver.behave("/a", status(500), status(500), status(200))
     running = Running(d.dispatcher)

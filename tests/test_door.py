@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from fhirsub.config import Config
 from fhirsub.errors import Unprocessable
+from fhirsub.fhir.extensions import ORDERING
 from fhirsub.store.tables import secret_header
 from fhirsub.subscriptions.door import SubscriptionDoor
 from fhirsub.subscriptions.secrets import Vault, is_secret, load_key
@@ -33,6 +34,12 @@ def subscription(**more):
     ({"criteria": "Observation?nonsense=1"}, "Subscription.criteria", "nonsense"),
     ({"criteria": "Observation?_sort=date"}, "Subscription.criteria", "_sort"),
     ({"channel": {"type": "sms"}}, "Subscription.channel.type", "rest-hook, websocket; got 'sms'"),
+    ({"channel": {"extension": [{"url": ORDERING, "valueCode": "both"}]}}, "Subscription.channel.extension",
+     "strict or parallel, once; got 'both'"),
+    ({"channel": {"extension": [{"url": ORDERING, "valueString": "parallel"}]}}, "Subscription.channel.extension",
+     "takes valueCode"),
+    ({"channel": {"type": "websocket", "extension": [{"url": ORDERING, "valueCode": "parallel"}]}},
+     "Subscription.channel.extension", "leave out http"),
     ({"channel": {"payload": "application/fhir+xml"}}, "Subscription.channel.payload", "application/fhir+xml"),
     ({"channel": {"payload": "application/json;\nX-Evil: 1"}}, "Subscription.channel.payload", "application/fhir+json"),
     ({"channel": {"payload": "image/png"}}, "Subscription.channel.payload", "application/fhir+json"),
@@ -85,10 +92,10 @@ def test_admit_without_status_is_active(door, database):
         assert door.admit(tx, sent, None, now=NOW, config=CONFIG)["status"] == "active"
 
 
-def admit(door, database, *headers):
+def admit(door, database, *headers, current=None):
     with database.write() as tx:
         sent = subscription(channel={"header": list(headers)} if headers else {})
-        return door.admit(tx, sent, None, now=NOW + timedelta(0), config=CONFIG)["channel"].get("header")
+        return door.admit(tx, sent, current, now=NOW + timedelta(0), config=CONFIG)["channel"].get("header")
 
 
 def reveal(door, database, *headers):
@@ -111,6 +118,27 @@ def test_mask_written_back_keeps_the_secret_and_a_new_value_replaces_it(door, da
     assert reveal(door, database, "Authorization: ***") == ["Authorization: Bearer new"]
 
 
+@pytest.mark.parametrize("endpoint", [
+    "http://127.0.0.1:10/hook", "https://127.0.0.1:9/hook", "http://evil.example/hook", "http://127.0.0.2:9/hook", None])
+def test_mask_sends_no_secret_to_another_host(door, database, endpoint):
+    before = subscription(channel={"header": ["Authorization: ***"]})
+    admit(door, database, "Authorization: Bearer abc")
+    with pytest.raises(Unprocessable, match="give the value"), database.write() as tx:
+        door.admit(tx, moved(before, endpoint), before, now=NOW, config=CONFIG)
+
+
+def test_mask_keeps_the_secret_for_another_path_of_the_same_host(door, database):
+    before = subscription(channel={"header": ["Authorization: ***"]})
+    admit(door, database, "Authorization: Bearer abc")
+    with database.write() as tx:
+        door.admit(tx, moved(before, "http://127.0.0.1:9/other"), before, now=NOW, config=CONFIG)
+    assert reveal(door, database, "Authorization: ***") == ["Authorization: Bearer abc"]
+
+
+def moved(before, endpoint):
+    return before | {"channel": before["channel"] | {"endpoint": endpoint}}
+
+
 def test_mask_without_a_stored_secret_is_refused(door, database):
     with pytest.raises(Unprocessable, match="none is stored"):
         admit(door, database, "Authorization: ***")
@@ -118,7 +146,7 @@ def test_mask_without_a_stored_secret_is_refused(door, database):
 
 def test_secret_is_forgotten_when_its_header_goes(door, database):
     admit(door, database, "Authorization: Bearer abc")
-    admit(door, database)
+    admit(door, database, current=subscription())
     with database.read() as tx:
         assert tx.execute(select(secret_header)).all() == []
 

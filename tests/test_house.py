@@ -13,10 +13,11 @@ ROOMS_OF = {  # library: where it may be imported
     "flask": ("web", "extension", "cli", "serving"),
     "flask_sock": ("web/sockets",),
     "simple_websocket": ("web/",),
+    "smtplib": ("delivery/channels/email",),
     "pycurl": ("delivery/egress", "delivery/transfer"),
     "requests": (),
     "urllib3": (), "httpx": (), "aiohttp": (),
-    "gevent": ("cli", "serving"),
+    "gevent": ("cli", "serving", "draining"),
     "psycopg": ("store",),
 }
 

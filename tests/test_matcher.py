@@ -160,13 +160,13 @@ def test_failing_test_of_one_stream_stops_no_other(pipeline, monkeypatch):
     pipeline.subscribe("Observation?status=final", id="broken")
     pipeline.subscribe(f"Observation?code={CODE}", id="fine")
     pipeline.match()
-    parse = index.parse
+    read = index.question.read
 
     class Broken:
-        def test(self, values):
+        def test(self, written):
             raise ZeroDivisionError
 
-    monkeypatch.setattr(index, "parse", lambda question: Broken() if "status" in question else parse(question))
+    monkeypatch.setattr(index.question, "read", lambda text: Broken() if "status" in text else read(text))
     pipeline.write(observation())
     pipeline.match()
     assert len(pipeline.events("fine")) == 1

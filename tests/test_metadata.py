@@ -6,6 +6,7 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir_client import client, make_client  # noqa: F401
 
 from fhirsub.fhir.definitions.structures import RESOURCE_TYPES
+from fhirsub.fhir.extensions import EVENT, EVENT_FILTER, FILTER
 from fhirsub.fhir.validation import check
 
 WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket"
@@ -94,3 +95,59 @@ def test_statement_documents_the_channels(database):
 def test_statement_is_made_once(client):
     first = client.get("metadata").data
     assert client.get("metadata").data == first
+
+
+def event_definition(id, *types, extension=(), **more):
+    more |= {"extension": extension} if extension else {}
+    return {"resourceType": "EventDefinition", "id": id, "status": "active", "trigger": [
+        {"type": "named-event", "name": id, "data": [{"type": name} for name in types],
+         "condition": {"language": "text/fhirpath", "expression": "status = 'arrived'"}}], **more}
+
+
+def told(client, url):
+    """Extensions of Subscription in the CapabilityStatement, ``[{"name": ["Firehose"]}, …]``."""
+    extensions = resource(client.get("metadata").resource, "Subscription")["extension"]
+    found = []
+    for extension in extensions:
+        if extension["url"] == url:
+            found.append({})
+            for part in extension["extension"]:
+                [value] = (value for name, value in part.items() if name != "url")
+                found[-1].setdefault(part["url"], []).append(value["reference"] if isinstance(value, dict) else value)
+    return found
+
+
+def test_statement_lists_the_events_that_can_be_subscribed_to(client):
+    client.put("EventDefinition/arrival", event_definition("arrival", "Encounter", name="arrival", title="Arrived",
+                                                           url="http://example.org/arrival", version="2"))
+    firehose, arrival = told(client, EVENT)
+    assert firehose == {"name": ["Firehose"]}
+    assert arrival == {
+        "definition": ["EventDefinition/arrival"], "canonical": ["http://example.org/arrival|2"], "name": ["arrival"],
+        "title": ["Arrived"], "type": ["Encounter"],
+        "compartment": ["Encounter", "Patient", "Practitioner", "RelatedPerson"]}
+    check(client.get("metadata").resource, "CapabilityStatement")
+
+
+def test_statement_lists_the_filters_that_each_event_allows(client):
+    of_patient = event_definition("of-patient", "Encounter", extension=[{"url": FILTER, "valueBoolean": True}])
+    of_patient["trigger"][0]["condition"]["expression"] = "subject.reference = %patientId"
+    client.put("EventDefinition/of-patient", of_patient)
+    client.put("EventDefinition/arrival", event_definition("arrival", "Encounter"))
+    client.put("EventDefinition/result", event_definition("result", "Observation"))
+    allowed = {one["definition"][0]: one.get("filter") for one in told(client, EVENT)[1:]}
+    assert allowed == {"EventDefinition/arrival": ["EventDefinition/of-patient"], "EventDefinition/result": None}
+    assert told(client, EVENT_FILTER) == [{"definition": ["EventDefinition/of-patient"], "parameter": ["patientId"]}]
+
+
+def test_statement_follows_the_events_at_once(client):
+    def names():
+        return [one["definition"][0] for one in told(client, EVENT)[1:]]
+    assert names() == []
+    client.put("EventDefinition/a", event_definition("a", "Encounter", name="a"))
+    client.put("EventDefinition/b", event_definition("b", "Encounter", name="b"))
+    assert names() == ["EventDefinition/a", "EventDefinition/b"]
+    client.put("EventDefinition/a", event_definition("a", "Encounter") | {"status": "retired"})
+    assert names() == ["EventDefinition/b"]
+    client.delete("EventDefinition/b")
+    assert names() == []

@@ -8,14 +8,16 @@ import sys
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
-from fhirsub.store import migrate
+from fhirsub.store import migrate, versions
 from fhirsub.store.database import Database
+from fhirsub.store.membership import holders
 from fhirsub.store.migrate import VERSION_TABLE, revision, upgrade
-from fhirsub.store.tables import metadata
+from fhirsub.store.tables import EPOCH, metadata
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -77,6 +79,21 @@ def test_upgrade_creates_the_tables_once(empty):
     with empty.read() as tx:
         assert revision(tx) is not None
         assert set(inspect(tx).get_table_names()) == {*metadata.tables, VERSION_TABLE}
+
+
+def test_groups_stored_before_topics_hold_their_members_after_the_upgrade(empty):
+    upgrade(empty)
+    group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": [
+        {"entity": {"reference": "http://host/fhir/Patient/a"}},
+        {"entity": {"reference": "Patient/b"}, "inactive": True}]}
+    with empty.write() as tx:
+        versions.write(tx, group, now=EPOCH, base_url="http://host/fhir")
+        config = migrate._config()
+        config.attributes["connection"] = tx
+        command.downgrade(config, "0001")
+    upgrade(empty)
+    with empty.read() as tx:
+        assert holders(tx, ["Patient/a", "Patient/b"]) == {"Patient/a": {"Group/g"}, "Patient/b": frozenset()}
 
 
 def test_upgrade_needs_no_lock_when_there_is_nothing_to_do(database):

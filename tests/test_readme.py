@@ -41,10 +41,11 @@ def test_curl_story_ends_with_the_notification(sqlite_url, tmp_path):
                 "http://127.0.0.1:9000", receiver.url(""))
             answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
             assert '"id"' in answer, answer
-        arrival = receiver.wait(1, "/labs")[0]
+        arrival, event = receiver.wait(1, "/labs")[0], receiver.wait(1, "/arrivals")[0]
     assert arrival.method == "POST" and arrival.headers["authorization"] == "Bearer not-shown"
     assert b'"value":7.20' in arrival.body
     assert arrival.headers["webhook-id"] == "evt-1-1" and arrival.headers["x-fhir-event-number"] == "1"
+    assert event.headers["x-fhir-topic"] == "patient-arrival" and b'"id":"visit"' in event.body
 
 
 def test_python_blocks_compile():

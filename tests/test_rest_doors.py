@@ -20,7 +20,7 @@ class BasicDoor:
         if resource.get("code", {}).get("text") == "bad":
             raise Unprocessable("Basic.code.text: is bad", expression="Basic.code.text")
 
-    def admit(self, tx, resource, current, *, now, config):
+    def admit(self, tx, resource, current, *, now, config, base_url):
         self.calls.append(f"admit after {current['code']['text'] if current else 'nothing'}")
         text = resource.get("code", {}).get("text", "nothing")
         if text == "late":

@@ -11,7 +11,7 @@ import pytest
 
 from fhirsub.errors import ExpressionFailed
 from fhirsub.fhir.fhirpath import sandbox
-from fhirsub.fhir.fhirpath.expression import Scope, read
+from fhirsub.fhir.fhirpath.expression import MAX_COSTLY, REST, Scope, read
 
 SECRET = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"
 NAMES = [{"family": SECRET, "given": [f"g{number}"]} for number in range(400)]
@@ -168,7 +168,7 @@ def test_forked_process_has_a_child_of_its_own():
 ASKS = """
 import os
 from fhirsub.fhir.fhirpath import sandbox
-from fhirsub.fhir.fhirpath.expression import Scope, read
+from fhirsub.fhir.fhirpath.expression import MAX_COSTLY, REST, Scope, read
 assert read("id.upper()", ["Patient"]).evaluate(Scope({"resourceType": "Patient", "id": "p"})) == ["P"]
 print(sandbox._of_process(os.getpid())._child.pid, flush=True)
 """
@@ -176,7 +176,7 @@ UNDER_GEVENT = """
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from fhirsub.fhir.fhirpath.expression import Scope, read
+from fhirsub.fhir.fhirpath.expression import MAX_COSTLY, REST, Scope, read
 
 def resolve(reference):
     gevent.sleep(0.01)
@@ -241,3 +241,16 @@ def test_child_ends_when_its_parent_is_killed():
 def test_greenlets_take_turns_and_others_run():
     with python(UNDER_GEVENT) as process:
         assert process.communicate(timeout=100)[0] == "done\n"
+
+
+def test_expression_that_is_too_costly_again_and_again_rests_and_is_tried_again():
+    expression = read("name.first().family.matches('(a|a)*$')", ["Patient"])
+    for _ in range(MAX_COSTLY):
+        with pytest.raises(ExpressionFailed, match="takes more than"):
+            expression.evaluate(scope())
+    harmless = Scope({"resourceType": "Patient", "id": "q"})
+    for _ in range(REST):
+        with pytest.raises(ExpressionFailed, match=f"too costly {MAX_COSTLY} times in a row"):
+            expression.evaluate(harmless)
+    for _ in range(2):
+        assert expression.evaluate(harmless) == []

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from fhirsub.fhir.criteria import parse_query
+from fhirsub.fhir.criteria import parse, parse_query
 from fhirsub.fhir.criteria.chains import Chain, Reverse
 from fhirsub.fhir.search_values import SearchValues
 from fhirsub.store import versions
@@ -99,12 +99,24 @@ def test_search_finds_what_a_walk_finds(database, data):
                 del stored[name]
             for question in QUESTIONS:
                 assert found(tx, question) == walked(stored, question), question
+            for question in (one for one in QUESTIONS if "_has" not in one and "_list" not in one):
+                assert answered(stored, question) == walked(stored, question), question
             transaction.rollback()
 
 
 def walked(stored, question):
     """The same question, asked of each resource and of those around it, one after the other."""
     return sorted(values.resource["id"] for values in stored.values() if holds(parsed(question), values, stored))
+
+
+def answered(stored, question):
+    """The same question, asked as the criteria of a Subscription."""
+    def resolve(reference):
+        return stored[reference].resource if reference in stored else None
+
+    asked = parse(question, BASE, chains=True)
+    return sorted(one.resource["id"] for one in stored.values()
+                  if asked.test(SearchValues(one.resource, BASE, resolve=resolve)))
 
 
 def holds(asked, values, stored):
@@ -168,3 +180,18 @@ def test_search_begins_where_few_are_left_on_sqlite(sqlite_database, question, l
         plan = [row.detail for row in tx.execute(text(f"EXPLAIN QUERY PLAN {compiled}".replace(":", r"\:")))]
     assert not any(step.startswith("SCAN") or "type_last_updated" in step for step in plan), plan
     assert sum(step.startswith("CORRELATED") for step in plan) == lookups, plan
+
+
+def test_links_end_with_a_composite(database):
+    def weighed(id, value, patient):
+        return {"resourceType": "Observation", "id": id, "subject": {"reference": f"Patient/{patient}"},
+                "code": {"coding": [{"code": "weight"}]}, "valueQuantity": {"value": value}}
+
+    report = {"resourceType": "DiagnosticReport", "id": "r", "result": [{"reference": f"Observation/{id}"} for id in "ab"]}
+    with database.write() as tx:
+        write(tx, weighed("a", 70, 1), weighed("b", 90, 2), {"resourceType": "Patient", "id": "1"},
+              {"resourceType": "Patient", "id": "2"}, report, report | {"id": "s", "result": report["result"][:1]})
+        assert found(tx, "Patient?_has:Observation:patient:code-value-quantity=weight$gt80") == ["2"]
+        assert found(tx, "Patient?_has:Observation:patient:code-value-quantity=height$gt80") == []
+        assert found(tx, "DiagnosticReport?result.code-value-quantity=weight$lt80") == ["r", "s"]
+        assert found(tx, "DiagnosticReport?result.code-value-quantity=weight$90,height$70") == ["r"]

@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 import requests
 import websocket
+from flask import Blueprint
 from sqlalchemy import update
 from werkzeug.serving import make_server
 
 import socket_server
 from event_log import subscribe
+from fhirsub.config import Config
 from fhirsub.store.database import Database
 from fhirsub.store.tables import subscription
+from fhirsub.web.sockets import register
 
 SERVERS = ["werkzeug", "gthread", "gevent", "gevent+postgresql"]
 
@@ -140,11 +143,19 @@ def said(client, within_s=0.25):
 
 def close_code(client, within_s=4.0):
     """The code that the server closes the socket with; other messages are passed over."""
+    return int.from_bytes(close_frame(client, within_s)[:2], "big")
+
+
+def close_reason(client):
+    return close_frame(client, 30)[2:].decode()
+
+
+def close_frame(client, within_s):
     client.settimeout(within_s)
     while True:
         opcode, data = client.recv_data()
         if opcode == websocket.ABNF.OPCODE_CLOSE:
-            return int.from_bytes(data[:2], "big")
+            return data
 
 
 def test_bind_is_answered_and_each_event_pings(server):
@@ -250,18 +261,59 @@ def test_one_bind_too_many_is_refused(server):
     assert said(client) == [f"ping {ids[0]}"]
 
 
-def test_flood_of_messages_closes(server):
+@pytest.mark.parametrize("count", [300, 3000])
+def test_flood_of_messages_closes(server, count):
     client = server.connect()
     client.sock.sendall(b"".join(websocket.ABNF.create_frame("bind x", websocket.ABNF.OPCODE_TEXT).format()
-                                 for _ in range(5000)))
+                                 for _ in range(count)))
     assert close_code(client) == 1008
+
+
+def test_address_that_guesses_ids_is_closed_unless_it_has_bound_one(server):
+    """Ten refusals a minute, here five on one socket at once; other addresses are let alone."""
+    def connect(address, *bound):
+        port = int(server.url.rpartition(":")[2])
+        return server.connect(*bound, socket=socket.create_connection(("127.0.0.1", port), source_address=(address, 0)))
+
+    def guess(client, count):
+        for _ in range(count):
+            client.send(f"bind {uuid.uuid4()}")
+        return [client.recv()[:10] for _ in range(count)]
+
+    for _ in range(2):
+        assert guess(connect("127.0.0.2"), 5) == 5 * ["error bind"]
+    guesser = connect("127.0.0.2")
+    assert guess(guesser, 1) == ["error bind"] and close_reason(guesser) == "too many binds refused"
+    honest = connect("127.0.0.2", server.subscribe())
+    assert guess(honest, 4) + guess(honest, 4) == 8 * ["error bind"]
+    assert guess(honest, 2) == 2 * ["error bind"] and close_reason(honest) == "too many binds refused"
+    assert guess(connect("127.0.0.3"), 1) == ["error bind"]
+
+
+@pytest.mark.parametrize("origin", [
+    "https://evil.example.org", "http://127.0.0.1:1", "null", "https://app.example.org.evil.org"])
+def test_page_of_another_origin_is_refused(server, origin):
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        server.connect(origin=origin)
+    assert refused.value.status_code == 403 and b"WEBSOCKET_ORIGINS" in refused.value.resp_body
+
+
+@pytest.mark.parametrize("options", [{"suppress_origin": True}, {"origin": "https://app.example.org"}, {}])
+def test_page_of_this_host_or_a_listed_origin_and_no_page_at_all_are_let_in(server, options):
+    server.connect(server.subscribe(), **options)  # {}: the client gives the host it connects to
+
+
+@pytest.mark.parametrize("origins", ["app.example.org", "https://app.example.org/", "https://App.example.org"])
+def test_origins_that_no_page_can_have_are_refused_at_the_start(origins):
+    with pytest.raises(ValueError, match="FHIRSUB_WEBSOCKET_ORIGINS"):
+        register(Blueprint("fhir", __name__), None, Config({"WEBSOCKET_ORIGINS": origins}, {}))
 
 
 def test_socket_that_binds_nothing_is_closed(server):
     client = server.connect()
     started = time.monotonic()
-    assert close_code(client, 8) == 1008
-    assert 1.5 < time.monotonic() - started < 4
+    assert close_code(client, 30) == 1008
+    assert time.monotonic() - started > 3.5
 
 
 def test_bound_socket_stays_open_by_answering_pings(server):

@@ -263,8 +263,6 @@ def test_new_endpoint_gets_what_waits_for_the_old(http, receiver, path, hook):
 # What would narrow the notifications and is not evaluated is refused
 
 @pytest.mark.parametrize("more, element", [
-    ({"extension": [{"url": "http://hl7.org/fhir/subscription/topics", "valueReference": {"reference": "EventDefinition/1"}}]},
-     "Subscription.extension"),
     ({"modifierExtension": [{"url": "http://example.org/only", "valueBoolean": True}]}, "Subscription.modifierExtension"),
     ({"_criteria": {"extension": [{"url": "http://example.org/filter", "valueString": "a"}]}}, "Subscription.criteria")])
 def test_filter_that_would_be_ignored_is_refused(http, receiver, more, element):

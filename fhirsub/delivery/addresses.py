@@ -90,6 +90,30 @@ def check_endpoint(url, config, resolve=socket.getaddrinfo):
         raise _refused("the host is in a network that this server does not send to; see the setting ALLOWED_NETWORKS")
 
 
+def check_elsewhere(url, base_url):
+    """Refuse an endpoint on the origin of this server itself: a notification would be a write that causes the next one.
+
+    :param base_url: of this server as the client sees it; empty: nothing is refused
+    :raises Unprocessable: with the expression ``Subscription.channel.endpoint``
+    """
+    own, asked = _target(base_url), _target(url)
+    if own and asked and own[1:] == asked[1:]:
+        raise _refused("this server does not notify itself; give the URL of another one")
+
+
+def same_receiver(url, other):
+    """Whether what the one may know the other knows too: the same scheme, host and port, or the very same text."""
+    return url == other or (target := _target(url)) is not None and target == _target(other)
+
+
+def _target(url):
+    """The :class:`Target` of a URL; None if it is no HTTP URL, which is somebody else's to refuse."""
+    try:
+        return _parse(url)
+    except Unprocessable:
+        return None
+
+
 def _parse(url):
     match = _URL.fullmatch(url) if isinstance(url, str) else None
     if not match:
@@ -99,7 +123,7 @@ def _parse(url):
     scheme, host = match["scheme"].lower(), match["host"].strip("[]")
     if scheme not in ("http", "https"):
         raise _refused(f"expected an https:// or http:// URL; got {scheme}://")
-    return Target(scheme, host, int(match["port"] or (443 if scheme == "https" else 80)))
+    return Target(scheme, host.lower(), int(match["port"] or (443 if scheme == "https" else 80)))
 
 
 def _resolve(target, resolve):

@@ -1,5 +1,7 @@
 """What a claimed subscription has to send next, and letting it go when that is nothing.
 
+What is replayed comes before anything newer; then a subscription works through its cursors in the order of their making.
+
 No event is stranded. A subscription is let go (``due_at`` NULL) only in a transaction that (1) has locked its row, then
 (2) has read its cursors, then (3) holds a share lock on each of their streams and has found each head where the cursor is.
 The matcher appends to a stream (an exclusive lock on it) before it makes idle subscriptions due. So either its append
@@ -9,87 +11,111 @@ subscription's row: it waits for (1), or (1) has waited for it. On SQLite one tr
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, func, or_, select
 
+from ..fhir import json
 from ..store import changes
-from ..store.tables import change, cursor, event, stream
+from ..store.tables import change, cursor, event, stream, subscription
 from . import claims
-from .claims import Lease
+from .flights import Flight
 from .notification import Notification
+from .ordering import PARALLEL, numbers, pick, width
 
 # A stream is locked while the matcher appends to it, which takes a few milliseconds.
 _BUSY_S = 0.005
+# Until a subscription past its end is looked at again that no sweep has switched off yet: its end may be moved.
+_ENDED_S = 2.0
+# A receiver of these is told that a resource has gone out of its sight, so it is not shown the resource.
+_WITHOUT_CONTENT = ("leave", "delete")
 
 
-@dataclass
-class Flight:
-    """A notification under way, and what its acceptance means.
+def take_off(tx, leases, vault, under_way, *, room, now):
+    """Load the next notifications of each lease; the leases that have none, or may send none, are let go.
 
-    :param number: stream number that cursor ``cursor_key`` moves to
-    """
-
-    lease: Lease
-    cursor_key: int
-    number: int
-    notification: Notification
-
-
-def take_off(tx, leases, vault, *, now):
-    """Load the next notification of each lease; the leases that have none, or may send none, are let go.
-
-    :param vault: fills in secret headers, see :meth:`fhirsub.subscriptions.secrets.Vault.reveal`
+    :param vault: fills in what is write-only, see :class:`fhirsub.subscriptions.secrets.Vault`
+    :param under_way: ``{key: flights}`` of leases that have some: they are kept until these have landed
+    :param room: how many may take off beyond one of each lease
     :returns: ``(flights, errors)``; errors are pairs of a flight and the ValueError that kept it on the ground
     """
     live = {lease.key: lease for lease in leases if lease.live(now)}
-    claims.put_off(tx, [lease.key for lease in leases if lease.key not in live], due_at=None)
-    found, idle = _next_events(tx, live)
-    _let_go(tx, idle, now)
-    asked = [row.seq for key, row in found.items() if "payload" in live[key].resource["channel"]]
-    texts = changes.texts(tx, asked) if asked else {}
+    _put_off_dead(tx, [lease for lease in leases if lease.key not in live and lease.key not in under_way], now)
+    rows = _next_events(tx, live)
+    _let_go(tx, {key: cursors for key, (found, cursors) in rows.items() if not found and key not in under_way}, now)
+    picked = _pick(live, {key: found for key, (found, _) in rows.items()}, under_way, room)
+    contents = _contents(tx, live, picked)
     flights, errors = [], []
-    for key, row in found.items():
-        lease = live[key]
-        flight = Flight(lease, row.cursor_key, row.number, _notification(lease, row, texts.get(row.seq)))
+    for key, row in picked:
+        flight = _flight(live[key], row, contents.get((key, row.seq)), now)
         try:
-            _fill_in_secrets(tx, flight.notification, vault)
+            _fill_in_secrets(tx, flight.notification, vault, now)
             flights.append(flight)
         except ValueError as error:
             errors.append((flight, error))
     return flights, errors
 
 
-def accept(tx, flights):
-    """Move the cursors: the channels have accepted these notifications. A cursor that stands elsewhere stays there."""
-    if flights:
-        tx.execute(_ACCEPT, [{"of": flight.cursor_key, "reached": flight.number} for flight in flights])
+def waiting(tx, subscription_id):
+    """How many events are still to be sent for a Subscription."""
+    return _sum(tx, _WAITING, subscription_id)
 
 
-def _next_events(tx, keys):
-    """The oldest event to send of each subscription.
+def parked(tx, subscription_id):
+    """How many were left when it was switched off, and are sent only if somebody asks for a replay."""
+    return _sum(tx, _PARKED, subscription_id)
 
-    :returns: ``({key: row}, {key: [(stream_id, accepted), …]})``; the second: who has none, with the open cursors
+
+def _sum(tx, counting, subscription_id):
+    return int(tx.execute(counting, {"id": subscription_id}).scalar() or 0)  # PostgreSQL's sum is a Decimal
+
+
+def _put_off_dead(tx, leases, now):
+    ended = [lease.key for lease in leases if lease.ended(now)]
+    claims.put_off(tx, ended, due_at=now + timedelta(seconds=_ENDED_S))
+    claims.put_off(tx, [lease.key for lease in leases if lease.key not in ended], due_at=None)
+
+
+def _next_events(tx, leases):
+    """The oldest events that are not accepted, of the first cursor of each subscription that has any.
+
+    :returns: ``{key: (rows, [(stream_id, accepted), …])}``; the second: the open cursors before it, without an event
     """
-    found, idle, finished = {}, {}, []
-    if keys:
-        rows = tx.execute(_NEXT, {"keys": list(keys)}).all()
-        idle = {key: [] for key in keys}
+    found = {key: ([], []) for key in leases}
+    wide = [key for key, lease in leases.items() if width(lease) > 1]
+    for keys, statement in (leases.keys() - set(wide), _NEXT), (wide, _NEXT_PARALLEL):
+        rows = tx.execute(statement, {"keys": list(keys)}).all() if keys else ()
         for key, cursors in groupby(rows, key=attrgetter("subscription_key")):
-            for row in cursors:
-                if row.until is not None and row.accepted >= row.until:
-                    finished.append(row.cursor_key)
-                elif row.number is None:
-                    idle[key].append((row.stream_id, row.accepted))
-                else:
-                    found[key] = row
-                    break
-    if finished:
-        tx.execute(_FINISH, {"keys": finished})
-    return found, {key: cursors for key, cursors in idle.items() if key not in found}
+            found[key] = _first(cursors)
+    return found
+
+
+def _first(rows):
+    idle = []
+    for _, cursor_rows in groupby(rows, key=attrgetter("cursor_key")):
+        events = list(cursor_rows)
+        first = events[0]
+        if first.number is not None:
+            done = numbers(first.ahead) - {first.accepted + 1}
+            return [row for row in events if row.number not in done], idle
+        idle.append((first.stream_id, first.accepted))
+    return [], idle
+
+
+def _pick(leases, found, under_way, room):
+    """``[(key, row), …]`` of what is sent now."""
+    picked = []
+    for key, rows in found.items():
+        flying = under_way.get(key, ())
+        if rows and any(flight.cursor_key != rows[0].cursor_key for flight in flying):
+            continue  # a replay begins when what is newer has landed, and the other way round
+        most = 1 if room <= 0 else min(width(leases[key]), room + 1)
+        chosen = pick(rows, {flight.number for flight in flying}, most)
+        room -= len(chosen[1:])
+        picked += [(key, row) for row in chosen]
+    return picked
 
 
 def _let_go(tx, idle, now):
@@ -101,28 +127,56 @@ def _let_go(tx, idle, now):
     claims.put_off(tx, idle.keys() - set(quiet), due_at=now + timedelta(seconds=_BUSY_S))
 
 
+def _contents(tx, leases, picked):
+    """The JSON text of those that are to be shown it, by the key of the subscription and ``seq``."""
+    shown = [(key, row.seq) for key, row in picked
+             if "payload" in leases[key].resource["channel"] and row.transition not in _WITHOUT_CONTENT]
+    texts = changes.texts(tx, {seq for _, seq in shown}) if shown else {}
+    return {(key, seq): texts[seq] for key, seq in shown}
+
+
+def _flight(lease, row, content, now):
+    return Flight(lease, row.cursor_key, row.stream_id, row.number, width(lease) == 1 and not row.ahead,
+                  _notification(lease, row, content), row.created_at, row.replay, now)
+
+
 def _notification(lease, row, content):
     return Notification(
         subscription=lease.resource | {"channel": dict(lease.resource["channel"])}, subscription_key=lease.key,
         event_number=row.number - row.base, attempt=lease.attempts + 1, type=row.type, resource_id=row.id,
-        version_id=row.version_id, interaction=row.interaction, content=content)
+        version_id=row.version_id, interaction=row.interaction, content=content, transition=row.transition,
+        topics=tuple((row.topics or "").split()), context=tuple(json.decode(row.context)) if row.context else (),
+        recorded_at=row.recorded_at, hops=(row.hops or 0) + 1)
 
 
-def _fill_in_secrets(tx, notification, vault):
-    channel = notification.channel
+def _fill_in_secrets(tx, notification, vault, now):
+    id, channel = notification.subscription["id"], notification.channel
+    channel |= vault.reveal_signature(tx, id, channel, now=now)
     if "header" in channel:
-        channel["header"] = vault.reveal(tx, notification.subscription["id"], channel["header"])
+        channel["header"] = vault.reveal(tx, id, channel["header"])
 
 
 _c, _e = cursor.c, event.c
-_NEXT = (select(_c.subscription_key, _c.key.label("cursor_key"), _c.stream_id, _c.base, _c.accepted, _c.until, _e.number,
-                change.c.seq, change.c.type, change.c.id, change.c.version_id, change.c.interaction)
-         .outerjoin(event, and_(_e.stream_id == _c.stream_id, _e.number == _c.accepted + 1))
-         .outerjoin(change, change.c.seq == _e.change_seq)
-         .where(_c.subscription_key.in_(bindparam("keys", expanding=True)), ~_c.parked)
-         .order_by(_c.subscription_key, _c.key))
-_FINISH = delete(cursor).where(_c.key.in_(bindparam("keys", expanding=True)))
-_ACCEPT = (update(cursor).where(_c.key == bindparam("of"), _c.accepted == bindparam("reached") - 1)
-           .values(accepted=bindparam("reached")))
+_UNFINISHED = or_(_c.until.is_(None), _c.accepted < _c.until)
+
+
+def _next(which):
+    return (select(_c.subscription_key, _c.key.label("cursor_key"), _c.stream_id, _c.base, _c.accepted, _c.ahead, _c.replay,
+                   _e.number, _e.created_at, _e.transition, _e.topics, change.c.seq, change.c.type, change.c.id,
+                   change.c.version_id, change.c.interaction, change.c.context, change.c.recorded_at, change.c.hops)
+            .outerjoin(event, and_(_e.stream_id == _c.stream_id, which))
+            .outerjoin(change, change.c.seq == _e.change_seq)
+            .where(_c.subscription_key.in_(bindparam("keys", expanding=True)), ~_c.parked, _UNFINISHED)
+            .order_by(_c.subscription_key, _c.replay.desc(), _c.key, _e.number))
+
+
+# Equality, not a range: PostgreSQL takes a range of one column to another for a third of the table.
+_NEXT = _next(_e.number == _c.accepted + 1)
+_NEXT_PARALLEL = _next(and_(_e.number.in_([_c.accepted + step for step in range(1, PARALLEL + 1)]),
+                            or_(_c.until.is_(None), _e.number <= _c.until)))
+_UNACCEPTED = (select(func.sum(func.coalesce(_c.until, stream.c.head) - _c.accepted))
+               .join(subscription, subscription.c.key == _c.subscription_key).join(stream, stream.c.id == _c.stream_id)
+               .where(subscription.c.id == bindparam("id")))
+_WAITING, _PARKED = _UNACCEPTED.where(~_c.parked), _UNACCEPTED.where(_c.parked)
 _LOCK_STREAMS = (select(stream.c.id, stream.c.head).where(stream.c.id.in_(bindparam("ids", expanding=True)))
                  .order_by(stream.c.id).with_for_update(read=True, skip_locked=True))

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import BigInteger, and_, bindparam, func, literal, select, type_coerce, update
 
 from ..fhir import json
 from ..fhir.instants import parse_instant
-from ..store.tables import resource, subscription, version
 from ..store.owner import is_dead
+from ..store.tables import EPOCH, Instant, resource, subscription, version
 
 _LIVE = ("active", "error")
 
@@ -36,8 +36,17 @@ class Lease:
 
     def live(self, now):
         """Whether anything may be sent for it: not off, not deleted, not past its ``end``."""
-        return (self.following and self.resource is not None and self.resource["status"] in _LIVE
-                and not ("end" in self.resource and parse_instant(self.resource["end"]) <= now))
+        return self._on() and not self._past_end(now)
+
+    def ended(self, now):
+        """Whether it is past its ``end``, and would be live without."""
+        return self._on() and self._past_end(now)
+
+    def _on(self):
+        return self.following and self.resource is not None and self.resource["status"] in _LIVE
+
+    def _past_end(self, now):
+        return "end" in self.resource and parse_instant(self.resource["end"]) <= now
 
 
 def claim(tx, owner, *, now, limit, lease_s):
@@ -85,6 +94,15 @@ def put_off_failed(tx, failed):
         tx.execute(_FAIL, [{"of": key, "failures": attempts, "at": due_at} for key, attempts, due_at in failed])
 
 
+def count_failures(tx, failed):
+    """Note failed attempts of subscriptions that are kept until the rest of what is under way for them has landed.
+
+    :param failed: ``{key: attempts so far}``
+    """
+    if failed:
+        tx.execute(_COUNT, [{"of": key, "failures": attempts} for key, attempts in failed.items()])
+
+
 def forget_failures(tx, keys):
     """The event that failed before has been accepted: the next starts the schedule anew."""
     if keys:
@@ -105,6 +123,24 @@ def dead_owners(tx, *, now, lease_s):
 def free(tx, owners, *, now):
     """Make everything due at once that these owners held."""
     tx.execute(_FREE, {"owners": list(owners), "now": now})
+
+
+def astray(tx, *, now, longest_s):
+    """Whether a subscription is due later than any pause could make it: the clock was set back since."""
+    return tx.execute(_ASTRAY, {"latest": now + timedelta(seconds=longest_s)}).first() is not None
+
+
+def pull_back(tx, *, now, longest_s):
+    """Make those due at once that are due later than any pause could make them, whoever held them."""
+    tx.execute(_PULL_BACK, {"latest": now + timedelta(seconds=longest_s), "now": now})
+
+
+def spread(tx, *, now, over_s):
+    """Spread the retries out that came due more than ``over_s`` ago, while no dispatcher ran."""
+    moment = literal((now - EPOCH) // timedelta(microseconds=1), BigInteger)
+    shift = _s.key * _PRIME % int(over_s * 1000) * 1000
+    overdue = _unlocked(_s.due_at < now - timedelta(seconds=over_s), _s.attempts > 0, _s.lease.is_(None))
+    tx.execute(update(subscription).where(overdue).values(due_at=type_coerce(moment + shift, Instant)))
 
 
 def ended(tx, now):
@@ -128,6 +164,7 @@ def _unlocked(*conditions):
 
 
 _s = subscription.c
+_PRIME = 7919  # neighbouring keys come far apart
 _MINE = _s.key.in_(bindparam("keys", expanding=True)), _s.lease == bindparam("owner")
 _DUE = (select(_s.key).where(_s.due_at <= bindparam("now")).order_by(_s.due_at).limit(bindparam("limit"))
         .with_for_update(key_share=True, skip_locked=True).cte("due"))  # a CTE: PostgreSQL may run a subquery twice
@@ -143,8 +180,12 @@ _PUT_OFF = (update(subscription).where(_s.key.in_(bindparam("keys", expanding=Tr
             .values(lease=None, due_at=bindparam("at")))
 _FAIL = update(subscription).where(_s.key == bindparam("of")).values(
     lease=None, due_at=bindparam("at"), attempts=bindparam("failures"))
+_COUNT = update(subscription).where(_s.key == bindparam("of")).values(attempts=bindparam("failures"))
 _FORGET = update(subscription).where(_s.key.in_(bindparam("keys", expanding=True))).values(attempts=0)
 _NEXT_DUE = select(func.min(_s.due_at)).where(_s.due_at > bindparam("after"))
+_ASTRAY = select(_s.key).where(_s.due_at > bindparam("latest")).limit(1)
+_PULL_BACK = update(subscription).where(_unlocked(_s.due_at > bindparam("latest"))).values(
+    lease=None, due_at=bindparam("now"))
 _OWNERS = (select(_s.lease).where(_s.due_at > bindparam("now"), _s.due_at <= bindparam("until"), _s.lease.is_not(None))
            .distinct())
 _FREE = (update(subscription).where(_unlocked(_s.due_at.is_not(None), _s.lease.in_(bindparam("owners", expanding=True))))

@@ -1,22 +1,23 @@
 """The dispatcher: claims due subscriptions, sends each one's next event, and moves its cursor once that is accepted.
 
 A round is one transaction for everything at hand: what came back is settled, what is due is claimed, and the next
-events are loaded. Then they are sent, many at once but one per subscription, and the dispatcher sleeps until an answer,
-a hint or a due time wakes it.
+events are loaded. Then they are sent, many at once but one of a subscription unless it asks for more, and the
+dispatcher sleeps until an answer, a hint or a due time wakes it.
 """
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from functools import cached_property, partial
 
 from ..errors import StorageError
 from . import backlog, claims
 from .channels import TryLater
+from .flights import Flights
 from ..store.owner import owner_token
-from .retry import Schedule
+from .retry import LONGEST_ASKED_S, Schedule
 from .sender import Sender
 from .settlement import Outcome, lock_subscriptions, settle
 from .sweep import sweep
@@ -27,6 +28,7 @@ CLAIM_BATCH = 64             # a transaction that claims more keeps the writers 
 DRAIN_S = 10.0               # what is under way when it is stopped may finish for this long
 PAUSE_AFTER_FAILURE_S = 1.0
 BUSY_S = 0.005               # until a row is looked at again that another transaction had locked
+SPREAD_S = 10.0              # retries that came due while nobody ran are spread over this
 LEASE_MARGIN_S = 10.0        # a lease outlives an attempt by this, so that one in flight is never claimed by another
 
 
@@ -40,9 +42,11 @@ class Dispatcher:
 
     def __init__(self, database, config, *, now, channels, vault):
         self.database, self.config, self.now, self.vault = database, config, now, vault
-        self.schedule, self.sender = Schedule(config), Sender(channels)
+        self.schedule, self.sender = Schedule(config), Sender(channels, config.channel_timeout_s)
         self.lease_s = max(config.lease_s, config.attempt_timeout_s + LEASE_MARGIN_S)
-        self._flights, self._landed = {}, deque()
+        self.longest_s = max([self.lease_s, LONGEST_ASKED_S, *(2 * pause_s for pause_s in self.schedule.pauses_s)])
+        self.outcomes = Counter()  # attempts so far, by what came of them
+        self._flights, self._landed = Flights(), deque()
         self._wake, self._stopping = threading.Event(), threading.Event()
         # Look for due subscriptions now, or at a time; the sweep goes by a clock that nobody sets.
         self._hinted, self._look_at, self._sweep_at = True, None, time.monotonic()
@@ -55,10 +59,16 @@ class Dispatcher:
     def run(self):
         """Deliver until :meth:`stop`; then let what is under way finish and give the rest back."""
         threading.Thread(target=self._listen, name="fhirsub-due", daemon=True).start()
+        self._attempt(self.spread)
         while not self._stopping.is_set():
             self._wake.wait(self._attempt(self.step))
             self._wake.clear()
         self._drain()
+
+    def spread(self):
+        """Keep the retries that came due while nobody ran from going out all at once."""
+        with self.database.write() as tx:
+            claims.spread(tx, now=self.now(), over_s=SPREAD_S)
 
     def stop(self):
         """End :meth:`run`: nothing new is sent from now on."""
@@ -83,7 +93,9 @@ class Dispatcher:
         """
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + min(self.config.sweep_s, self.lease_s / 3)
-            self._look(sweep(self.database, self.owner, self._flights, now=self.now(), lease_s=self.lease_s))
+            self._hinted |= bool(self._flights.extensible())  # of events that came meanwhile nobody hears a hint
+            self._look(sweep(self.database, self.owner, self._flights.keys(), now=self.now(), lease_s=self.lease_s,
+                             longest_s=self.longest_s))
         if self._look_at is not None and self._look_at <= self.now():
             self._hinted = True
         wait_s = self._round() if self._hinted or self._landed else self.config.sweep_s
@@ -99,19 +111,21 @@ class Dispatcher:
                 claimed = self._claim(tx, now) if hinted else set()
                 keys = {outcome.flight.lease.key for outcome in outcomes}
                 leases, busy = claims.held(tx, self.owner, claimed | keys)
-                free, retry_at = settle(tx, outcomes, leases, self.schedule, now=now)
-                flights, errors = self._next(tx, free + [leases[key] for key in claimed if key in leases], now)
+                settled = settle(tx, outcomes, leases, self._flights, self.schedule, self.config, now=now)
+                free = settled.free + [leases[key] for key in claimed - keys if key in leases]
+                flights, errors = self._next(tx, free, outcomes, now)
         except BaseException:
             if hinted:
                 self._hinted = True
             raise
         self._settled(outcomes, busy)
-        self._look(retry_at)
+        self._flights.grounded |= settled.grounded
+        self._look(settled.retry_at)
         self._send(flights, errors)
         return BUSY_S if busy else 0 if self._hinted and self._room() else self.config.sweep_s
 
     def _claim(self, tx, now):
-        """Claim what is due, as far as there is room."""
+        """Claim what is due, as far as there is room, with what is held and may have more under way."""
         limit = min(self._room(), CLAIM_BATCH)
         claimed = claims.claim(tx, self.owner, now=now, limit=limit, lease_s=self.lease_s) if limit else []
         if len(claimed) == limit:
@@ -119,36 +133,44 @@ class Dispatcher:
         elif self._look_at is not None and self._look_at <= now:
             self._look_at = claims.next_due(tx, now)
         # One that is in flight here was claimed anew because its lease had run out: now that has been prolonged.
-        return set(claimed) - self._flights.keys()
+        return set(claimed) - self._flights.keys() | (self._flights.extensible() if limit else set())
 
     def _room(self):
         return 0 if self._stopping.is_set() else max(0, self.config.in_flight - len(self._flights))
 
-    def _next(self, tx, leases, now):
+    def _next(self, tx, leases, outcomes, now):
+        landed, keys = [outcome.flight for outcome in outcomes], [lease.key for lease in leases]
+        under_way = self._flights.besides(landed, keys)
         if self._stopping.is_set():
-            claims.put_off(tx, [lease.key for lease in leases], due_at=now)
+            claims.put_off(tx, [key for key in keys if key not in under_way], due_at=now)
             return [], []
-        return backlog.take_off(tx, leases, self.vault, now=now)
+        return backlog.take_off(tx, leases, self.vault, under_way, room=self._room() - len(leases), now=now)
 
     def _settled(self, outcomes, busy):
         for outcome in outcomes:
             self._landed.popleft()
             if outcome.flight.lease.key in busy:
                 self._landed.append(outcome)
-            else:
-                del self._flights[outcome.flight.lease.key]
+                continue
+            self._flights.remove(outcome.flight)
+            if outcome.tried:
+                self.outcomes[outcome.kind] += 1
 
     def _send(self, flights, errors):
         for flight in flights:
-            self._flights[flight.lease.key] = flight
+            self._flights.add(flight)
             self.sender.send(flight.notification).add_done_callback(partial(self._land, flight))
         for flight, error in errors:
-            self._flights[flight.lease.key] = flight
-            self._landed.append(Outcome(flight, TryLater(reason=str(error))))
+            self._flights.add(flight)
+            self._landed.append(Outcome(flight, TryLater(reason=str(error), error="secret")))
             self._wake.set()
 
     def _land(self, flight, sent):
-        self._landed.append(Outcome(flight, sent.exception()))
+        error = sent.exception()
+        status = getattr(sent.result() if error is None else error, "status", None)
+        took_ms = round((time.monotonic() - flight.started_s) * 1000)
+        # What a host application's channel raises may have a status of another kind.
+        self._landed.append(Outcome(flight, error, took_ms, status if status in range(100, 600) else None))
         self._wake.set()
 
     def _look(self, at):
@@ -190,5 +212,5 @@ class Dispatcher:
 
     def _give_back(self):
         with self.database.write() as tx:
-            leases, _ = claims.held(tx, self.owner, list(self._flights))
+            leases, _ = claims.held(tx, self.owner, self._flights.keys())
             claims.put_off(tx, leases, due_at=self.now())

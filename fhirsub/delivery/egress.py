@@ -1,7 +1,8 @@
 """Outgoing HTTP: the only place that sends any, and what it will not do.
 
 It follows no redirect, reads no proxy or password from its surroundings, opens no connection to an address that
-:class:`~fhirsub.delivery.addresses.Reach` forbids, and ends every attempt on time. One thread serves all transfers:
+:class:`~fhirsub.delivery.addresses.Reach` forbids, spares each host what :class:`~fhirsub.delivery.hosts.Hosts` says,
+and ends every attempt on time. One thread serves all transfers:
 libcurl says which sockets to watch, and is told when they are ready.
 
 Spec: https://curl.se/libcurl/c/libcurl-multi.html
@@ -17,11 +18,12 @@ from collections import deque
 from concurrent.futures import Future
 from typing import NamedTuple
 
-import certifi
 import pycurl
 
 from .addresses import Reach
+from .hosts import Hosts
 from .transfer import Transfer
+from .trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +45,21 @@ class Request(NamedTuple):
 class Egress:
     """Sends requests, many at once.
 
-    :param config: timeouts and what endpoints may be
+    :param config: timeouts, what endpoints may be, and how much of it one host gets
+    :raises ValueError: a setting cannot be used; names it
     """
 
     def __init__(self, config):
         self._reach, self._timeout_s = Reach(config), config.attempt_timeout_s
+        self._hosts, self._trust = Hosts(config), Trust(config)
         self._submitted, self._idle, self._flying = deque(), [], {}
         self._lock, self._thread, self._closed = threading.Lock(), None, False
 
     def submit(self, request):
         """Send ``request`` in the background; from any thread.
 
-        :returns: a Future of :class:`~fhirsub.delivery.transfer.Answer`; it never raises, errors are answers too
+        :returns: a Future of :class:`~fhirsub.delivery.transfer.Answer`; errors are answers too. It raises
+            :class:`~fhirsub.delivery.channels.TryLater` when the host is to be spared: nothing was sent
         """
         future = Future()
         with self._lock:
@@ -134,13 +139,14 @@ class Egress:
     def _begin(self, request, future):
         curl = self._idle.pop() if self._idle else pycurl.Curl()
         try:
-            transfer = Transfer(curl, request, self._reach, self._timeout_s, certifi.where())
-        except Exception as error:  # what cannot be put on the wire: this request's fault, and told there
+            transfer = Transfer(curl, request, self._reach, self._timeout_s, self._trust)
+            host = self._hosts.enter(request.url, transfer.began)
+        except Exception as error:  # held back, or what cannot be put on the wire: this request's, and told there
             curl.reset()
             self._idle.append(curl)
             future.set_exception(error)
             return
-        self._flying[curl] = transfer, future
+        self._flying[curl] = transfer, host, future
         self._multi.add_handle(curl)
 
     def _finish(self):
@@ -149,8 +155,9 @@ class Egress:
             waiting, done, failed = self._multi.info_read()
             for curl, error in [(curl, None) for curl in done] + [(curl, error) for curl, error, _ in failed]:
                 self._multi.remove_handle(curl)
-                transfer, future = self._flying.pop(curl)
+                transfer, host, future = self._flying.pop(curl)
                 answer = transfer.answer(error)
+                self._hosts.leave(host, answer.error, transfer.began, time.monotonic())
                 curl.reset()
                 self._idle.append(curl)
                 future.set_result(answer)
@@ -170,7 +177,7 @@ class Egress:
         self._timer_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
     def _end(self):
-        for curl, (_, future) in self._flying.items():
+        for curl, (*_, future) in self._flying.items():
             self._multi.remove_handle(curl)
             future.cancel()
         for _, future in self._submitted:

@@ -1,9 +1,11 @@
 """Hands notifications to channels, whether these block, go on elsewhere or fail at once: always a Future comes back."""
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from .channels import TryLater
+from .threads import Threads
+from .transfer import Answer
 
 BLOCKING_SENDS = 32  # threads for channels that do not return at once
 
@@ -12,16 +14,17 @@ class Sender:
     """Sends on the channel that a notification names.
 
     :param channels: ``{channel type: channel}``, see :class:`~fhirsub.delivery.channels.Channel`
+    :param timeout_s: how long one that blocks may take
     """
 
-    def __init__(self, channels):
-        self._channels = channels
-        self._pool = ThreadPoolExecutor(BLOCKING_SENDS, thread_name_prefix="fhirsub-channel")
+    def __init__(self, channels, timeout_s):
+        self._channels, self._threads = channels, Threads(BLOCKING_SENDS, timeout_s)
 
     def send(self, notification):
         """Start sending; never blocks and never raises.
 
-        :returns: a Future that is done when the receiver has accepted, or has an exception
+        :returns: a Future that is done when the receiver has accepted, with the Answer if it was one by HTTP, or has an
+            exception
         """
         sent = Future()
         try:
@@ -34,7 +37,7 @@ class Sender:
 
     def close(self):
         """Drop what has not begun; what a channel is doing ends by itself."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _start(self, notification):
         kind = notification.channel["type"]
@@ -42,7 +45,7 @@ class Sender:
         if channel is None:
             raise TryLater(reason=f"no channel {kind!r} is set up on this server")
         if getattr(channel, "blocking", True):
-            return self._pool.submit(channel.send, notification)
+            return self._threads.submit(channel.send, notification)
         return channel.send(notification)
 
 
@@ -51,7 +54,7 @@ def _pass_on(result, sent):
     if isinstance(result, Future):
         result.add_done_callback(lambda done: _pass_on_done(done, sent))
     else:
-        sent.set_result(None)
+        sent.set_result(result if isinstance(result, Answer) else None)  # any other value of a channel is its own
 
 
 def _pass_on_done(done, sent):

@@ -6,23 +6,48 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import CancelledError
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ..store import versions
-from ..subscriptions.status import set_status
+from ..subscriptions.status import set_status, unusable
 from . import backlog, claims
-from .backlog import Flight
+from .acceptance import accept
+from .attempts import MAX_ERROR_CHARACTERS, log_attempts, row
 from .channels import GiveUp, TryLater
+from .flights import Flight
 
 log = logging.getLogger(__name__)
 
+PARKED = "what waited is parked: request the Subscription again, then $replay it with parked=true"
+UNTRIED_S = 1.0  # pause of a channel that could not even try, and does not say for how long
+
 
 class Outcome(NamedTuple):
-    """``error`` is None when the channel has accepted the notification."""
+    """What came of an attempt.
+
+    :param error: None when the channel has accepted the notification
+    :param took_ms: from sending to the answer
+    :param status: HTTP status, if there was one
+    """
 
     flight: Flight
     error: BaseException | None
+    took_ms: int = 0
+    status: int | None = None
+
+    @property
+    def tried(self):
+        """Whether it counts as an attempt: not what was broken off by ourselves, or not even begun."""
+        return not isinstance(self.error, CancelledError) and getattr(self.error, "attempted", True)
+
+    @property
+    def kind(self):
+        """``accepted``, or the class of the failure: timeout, status…; a foreign channel names its own, or none."""
+        if self.error is None:
+            return "accepted"
+        known = isinstance(self.error, (TryLater, GiveUp))
+        return str(self.error.error or "channel")[:MAX_ERROR_CHARACTERS] if known else "exception"
 
 
 def lock_subscriptions(tx, outcomes):
@@ -31,58 +56,114 @@ def lock_subscriptions(tx, outcomes):
         versions.lock(tx, "Subscription", id)
 
 
-def settle(tx, outcomes, leases, schedule, *, now):
+class Settled(NamedTuple):
+    """What is to be done next.
+
+    :param free: leases to go on with
+    :param grounded: ``{key: due_at}`` of leases that are put off once the rest of their flights has landed
+    :param retry_at: earliest time of a retry; None: there is none
+    """
+
+    free: list
+    grounded: dict
+    retry_at: datetime | None
+
+
+def settle(tx, outcomes, leases, flights, schedule, config, *, now):
     """Write down what came of attempts whose leases are still held; outcomes without a lease change nothing.
 
     :param leases: ``{key: Lease}`` as they stand now
+    :param flights: :class:`~fhirsub.delivery.flights.Flights` with those that have landed
     :param schedule: :class:`~fhirsub.delivery.retry.Schedule`
-    :returns: ``(leases to go on with, earliest time of a retry or None)``
+    :returns: :class:`Settled`
     """
-    outcomes = [outcome for outcome in outcomes if outcome.flight.lease.key in leases]
-    accepted = [flight for flight, error in outcomes if error is None]
-    backlog.accept(tx, accepted)
-    mended = [leases[flight.lease.key] for flight in accepted if leases[flight.lease.key].attempts]
-    claims.forget_failures(tx, [lease.key for lease in mended])
-    for flight in accepted:
-        _mend(tx, leases[flight.lease.key], now)
-    failed = [_fail(tx, outcome, leases[outcome.flight.lease.key], schedule, now)
-              for outcome in outcomes if outcome.error is not None]
-    claims.put_off_failed(tx, failed)
-    retries = [due_at for _, _, due_at in failed if due_at is not None]
-    return [leases[flight.lease.key] for flight in accepted], min(retries, default=None)
+    outcomes = [_known(outcome) for outcome in outcomes if outcome.flight.lease.key in leases]
+    # Those that were grounded, unless their owner has asked for them anew since.
+    due_at = {key: at for key, at in flights.grounded.items() if key in leases and leases[key].attempts}
+    moved = accept(tx, [outcome.flight for outcome in outcomes if outcome.error is None])
+    mended = moved - due_at.keys()  # what has failed beside the accepted ones still has to be tried again
+    claims.forget_failures(tx, [key for key in mended if leases[key].attempts])
+    for key in mended:
+        _mend(tx, leases[key], now)
+    for outcome in outcomes:
+        lease = leases[outcome.flight.lease.key]
+        if outcome.error is not None and not _counted(outcome, lease, due_at):
+            lease.attempts, due_at[lease.key] = _fail(tx, outcome, lease, schedule, config, now)
+    log_attempts(tx, _logged(outcomes, due_at))
+    keys = {outcome.flight.lease.key for outcome in outcomes}
+    under_way = flights.besides([outcome.flight for outcome in outcomes], keys)
+    return _release(tx, keys, leases, due_at, under_way)
+
+
+def _counted(outcome, lease, due_at):
+    """Whether another one that was under way at the same time has failed before: together they count once."""
+    return lease.key in due_at and outcome.flight.lease.attempts < lease.attempts
+
+
+def _release(tx, keys, leases, due_at, under_way):
+    """Put off what has failed, as soon as nothing is under way for it any more."""
+    failed = {key: leases[key].attempts for key in keys if key in due_at}
+    grounded = {key: due_at[key] for key in failed if key in under_way}
+    claims.count_failures(tx, {key: failed[key] for key in grounded})
+    put_off = [(key, attempts, due_at[key]) for key, attempts in failed.items() if key not in grounded]
+    claims.put_off_failed(tx, put_off)
+    retries = [at for _, _, at in put_off if at is not None]
+    return Settled([leases[key] for key in keys if key not in due_at], grounded, min(retries, default=None))
 
 
 def _touches_status(outcome):
     resource = outcome.flight.lease.resource
-    return outcome.error is not None or resource["status"] == "error"
+    return outcome.error is not None and outcome.tried or resource["status"] == "error"
 
 
 def _mend(tx, lease, now):
     lease.attempts = 0
-    if lease.resource is not None and lease.resource["status"] == "error":
+    if lease.resource is not None and lease.resource["status"] == "error" and not unusable(lease.resource):
         set_status(tx, lease.id, "active", None, now=now)
 
 
-def _fail(tx, outcome, lease, schedule, now):
-    """The row of a failed attempt: ``(key, attempts, due_at)``."""
-    sent, error = outcome.flight.lease, _known(outcome)
+def _fail(tx, outcome, lease, schedule, config, now):
+    """What a failed attempt does: ``(attempts, due_at)``."""
+    sent, error = outcome.flight.lease, outcome.error
     # Broken off by ourselves, or its owner has changed the Subscription meanwhile: nobody's failure, so once more.
     if isinstance(error, CancelledError) or lease.version_id != sent.version_id:
-        return lease.key, lease.attempts, now
+        return lease.attempts, now
+    if not outcome.tried:
+        return lease.attempts, now + timedelta(seconds=UNTRIED_S if error.after_s is None else error.after_s)
     attempts = lease.attempts + 1
     pause_s = None if isinstance(error, GiveUp) else schedule.pause_s(attempts, error.after_s, error.throttled)
-    if pause_s is None:
-        tried = "" if isinstance(error, GiveUp) else f"; switched off after {attempts} attempts"
-        set_status(tx, lease.id, "off", f"{error.reason}{tried}", now=now)
-        return lease.key, 0, None
-    set_status(tx, lease.id, "error", error.reason, now=now)
-    return lease.key, attempts, now + timedelta(seconds=pause_s)
+    why = f"after {attempts} attempts" if pause_s is None else _too_much(tx, outcome.flight, config, now)
+    if isinstance(error, GiveUp) or why:
+        off = "switched off" if isinstance(error, GiveUp) else f"switched off {why}"
+        set_status(tx, lease.id, "off", f"{error.reason}; {off}; {PARKED}", now=now)
+        return 0, None
+    if not unusable(lease.resource):
+        set_status(tx, lease.id, "error", error.reason, now=now)
+    return attempts, now + timedelta(seconds=pause_s)
+
+
+def _too_much(tx, flight, config, now):
+    """Why a Subscription that fails has too much waiting to go on; None if it has not."""
+    if flight.manual:
+        return None  # what is replayed is old
+    if now - flight.happened_at > timedelta(days=config.max_backlog_days):
+        return f"with events waiting for more than {config.max_backlog_days} days"
+    count = backlog.waiting(tx, flight.lease.id)
+    if count > config.max_backlog_events:
+        return f"with {count} events waiting, and {config.max_backlog_events} may"
+    return None
 
 
 def _known(outcome):
-    """The error as one that the schedule understands; what a channel did not mean to raise is logged."""
+    """With an error that the schedule understands; what a channel did not mean to raise is logged."""
     error = outcome.error
-    if isinstance(error, (TryLater, GiveUp, CancelledError)):
-        return error
+    if error is None or isinstance(error, (TryLater, GiveUp, CancelledError)):
+        return outcome
     log.error("the channel of Subscription/%s failed", outcome.flight.lease.id, exc_info=error)
-    return TryLater()
+    return outcome._replace(error=TryLater(error="exception"))
+
+
+def _logged(outcomes, due_at):
+    """The rows of the attempt log."""
+    return [row(outcome.flight, took_ms=outcome.took_ms, status=outcome.status, error=outcome.error and outcome.kind,
+                next_at=outcome.error and due_at.get(outcome.flight.lease.key)) for outcome in outcomes if outcome.tried]

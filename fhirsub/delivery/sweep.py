@@ -11,8 +11,10 @@ from . import claims
 _EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def sweep(database, owner, keys, *, now, lease_s):
+def sweep(database, owner, keys, *, now, lease_s, longest_s):
     """Switch off what is past its ``end``, free the leases of dead dispatchers, and prolong one's own.
+
+    What is due later than ``longest_s`` from now was put off by a clock that has been set back: it is due at once.
 
     Writes only where there is something to write.
 
@@ -21,8 +23,8 @@ def sweep(database, owner, keys, *, now, lease_s):
     """
     with database.read() as tx:
         ended, dead = claims.ended(tx, now), claims.dead_owners(tx, now=now, lease_s=lease_s)
-        due_at = claims.next_due(tx, _EVER)
-    if not (ended or dead or keys):
+        astray, due_at = claims.astray(tx, now=now, longest_s=longest_s), claims.next_due(tx, _EVER)
+    if not (ended or dead or keys or astray):
         return due_at
     with database.write() as tx:
         for id in ended:
@@ -30,6 +32,8 @@ def sweep(database, owner, keys, *, now, lease_s):
         claims.forget_ends(tx, ended, now=now)
         claims.free(tx, dead, now=now)
         claims.renew(tx, owner, keys, now=now, lease_s=lease_s)
+        if astray:
+            claims.pull_back(tx, now=now, longest_s=longest_s)
         return claims.next_due(tx, _EVER)
 
 

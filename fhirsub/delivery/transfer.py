@@ -16,18 +16,18 @@ MAX_HEADER_BYTES = 64 * 1024
 _KEPT_IDLE_S = 60           # many servers close an idle connection soon after
 _PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 
-_TIMEOUT = {pycurl.E_OPERATION_TIMEDOUT}
-_TLS = {pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_CIPHER,
-        pycurl.E_SSL_ISSUER_ERROR, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_INVALIDCERTSTATUS}
-_UNREACHABLE = {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST}
+_TLS = (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_ISSUER_ERROR, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_INVALIDCERTSTATUS)
+_ERRORS = dict.fromkeys(_TLS, "tls") | {
+    pycurl.E_OPERATION_TIMEDOUT: "timeout", pycurl.E_COULDNT_RESOLVE_HOST: "dns", pycurl.E_COULDNT_CONNECT: "unreachable"}
 
 
 class Answer(NamedTuple):
     """What came of a request.
 
     ``status`` is None unless the status line and every header arrived; what happened to the body after them does not
-    matter. ``error`` is then timeout | tls | unreachable | broken; unreachable does not tell a forbidden address from
-    a closed port or an unknown name, so that nobody can map this server's own network.
+    matter. ``error`` is then timeout | tls | dns | unreachable | broken | forbidden. Where this server may not send, it
+    is always forbidden, whatever would be found there: nobody can map this server's own network.
     """
 
     status: int | None
@@ -37,14 +37,21 @@ class Answer(NamedTuple):
 
 
 class Transfer:
-    """Sets ``curl`` up for ``request`` and collects its answer."""
+    """Sets ``curl`` up for ``request`` and collects its answer.
 
-    def __init__(self, curl, request, reach, timeout_s, ca_file):
+    :param reach: :class:`~fhirsub.delivery.addresses.Reach`
+    :param trust: :class:`~fhirsub.delivery.trust.Trust`
+    :ivar began: when, in seconds of the monotonic clock
+    """
+
+    def __init__(self, curl, request, reach, timeout_s, trust):
         self._reach, self._https = reach, request.url[:6].lower() == "https:"
         self._status = self._retry_after = None
         self._complete, self._header_bytes, self._body_bytes = False, 0, 0
-        self._started = time.monotonic()
-        self._limits(curl, timeout_s, ca_file)
+        self.began = time.monotonic()
+        self._forbidden = False
+        self._limits(curl, timeout_s)
+        self._security(curl, trust)
         self._message(curl, request)
 
     def answer(self, error):
@@ -52,12 +59,12 @@ class Transfer:
 
         :param error: libcurl's error number, None if there was none
         """
-        ms = (time.monotonic() - self._started) * 1000
+        ms = (time.monotonic() - self.began) * 1000
         if self._complete:
             return Answer(self._status, self._retry_after, ms, None)
-        return Answer(None, None, ms, _error_class(error))
+        return Answer(None, None, ms, "forbidden" if self._forbidden else _ERRORS.get(error, "broken"))
 
-    def _limits(self, curl, timeout_s, ca_file):
+    def _limits(self, curl, timeout_s):
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.PROTOCOLS, _PROTOCOLS)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
@@ -66,11 +73,16 @@ class Transfer:
         curl.setopt(pycurl.TIMEOUT_MS, int(timeout_s * 1000))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(min(CONNECT_TIMEOUT_S, timeout_s) * 1000))
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
-        curl.setopt(pycurl.CAINFO, ca_file)
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.HTTP09_ALLOWED, 0)
         curl.setopt(pycurl.MAXAGE_CONN, _KEPT_IDLE_S)
+
+    def _security(self, curl, trust):
+        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+        curl.setopt(pycurl.CAINFO, trust.ca_file)  # no blob: a file libcurl reads once for many connections
+        if trust.certificate_file:
+            curl.setopt(pycurl.SSLCERT, trust.certificate_file)
+            curl.setopt(pycurl.SSLKEY, trust.key_file)
 
     def _message(self, curl, request):
         curl.setopt(pycurl.URL, request.url)
@@ -86,6 +98,7 @@ class Transfer:
         family, kind, protocol, (host, port, *_) = address
         host = host.decode() if isinstance(host, bytes) else host
         if not self._reach.port(port) or not self._reach.address(host, "https" if self._https else "http"):
+            self._forbidden = True
             return pycurl.SOCKET_BAD
         opened = socket.socket(family, kind, protocol)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -115,11 +128,3 @@ def _header_lines(headers):
            "content-type": b"Content-Type:"}
     return [f"{name}: {value}".encode() if value else f"{name};".encode() for name, value in headers] + [
         line for name, line in own.items() if name not in given]
-
-
-def _error_class(error):
-    if error in _TIMEOUT:
-        return "timeout"
-    if error in _TLS:
-        return "tls"
-    return "unreachable" if error in _UNREACHABLE else "broken"

@@ -5,6 +5,7 @@ committed.
 """
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,16 +18,24 @@ from .hints import announce_ours
 from .sets import within
 from .tables import change, version
 
+WRITES = ("create", "update", "delete")
+MAX_HOPS = 5  # servers that notify each other on purpose are fewer
+SWITCHES = ("Subscription", "EventDefinition")  # their changes are always looked at: they switch something on or off
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Change:
-    """A resource was written.
+    """A resource was written, or an event raised.
 
     :ivar version_id: of this server's own resources "1", "2", …; a host application's may be any text
-    :ivar interaction: ``create`` | ``update`` | ``delete``
+    :ivar interaction: ``create`` | ``update`` | ``delete``, or what is no write: ``read`` | ``raise`` | ``periodic``
     :ivar resource: as it was written; None for a delete, and where it was not asked for
-    :ivar previous: the version before, if a host application says so
+    :ivar previous: the version before, if a host application says so; for this server's own ask :func:`previous`
     :ivar base_url: references below it are this server's own; empty for a host application's change
+    :ivar topic_id: of the EventDefinition that was raised, or whose time has come; its streams alone are asked
+    :ivar context: references that were raised with it
     """
 
     type: str
@@ -38,6 +47,8 @@ class Change:
     seq: int | None = None
     recorded_at: datetime | None = None
     base_url: str = ""
+    topic_id: str | None = None
+    context: tuple[str, ...] = ()
 
 
 def record(tx: Connection, written: Change, *, now: datetime) -> int:
@@ -50,14 +61,19 @@ def record(tx: Connection, written: Change, *, now: datetime) -> int:
     """
     return _insert(tx, {
         "type": written.type, "id": written.id, "version_id": written.version_id, "interaction": written.interaction,
-        "recorded_at": now, "content": _text(written.resource), "previous": _text(written.previous)})
+        "recorded_at": now, "content": _text(written.resource), "previous": _text(written.previous),
+        "topic_id": written.topic_id, "context": _listed(written.context)})
 
 
 def record_version(tx: Connection, resource_key: int, type: str, id: str, version_id: int, interaction: str, *,
-                   now: datetime) -> int:
-    """Log a version of this server's own; its content stays where it is."""
+                   now: datetime, topic_id: str | None = None, context: Collection[str] = (), hops: int = 0) -> int:
+    """Log a version of this server's own; its content stays where it is.
+
+    :param hops: how many notifications led to it; after more than :data:`MAX_HOPS` it causes none, for that is a loop
+    """
     return _insert(tx, {"resource_key": resource_key, "type": type, "id": id, "version_id": str(version_id),
-                        "interaction": interaction, "recorded_at": now})
+                        "interaction": interaction, "recorded_at": now, "topic_id": topic_id,
+                        "context": _listed(context), "hops": hops or None, "matched": _looping(type, id, hops)})
 
 
 def pending(tx: Connection, limit: int) -> list[Change]:
@@ -79,16 +95,25 @@ def load(tx: Connection, seqs: Collection[int]) -> dict[int, Change]:
     return {row.seq: _change(row, row.content or row.stored) for row in rows}
 
 
+def previous(tx: Connection, seqs: Collection[int]) -> dict[int, tuple[dict, str]]:
+    """By seq the version that a change of this server's own replaced, with the base URL of its writer.
+
+    What was not there before, or was deleted before, has none.
+    """
+    return {row.seq: (json.decode(row.content), row.base_url or "") for row in tx.execute(_PREVIOUS, {"seqs": seqs})}
+
+
 def last(tx: Connection, type: str, id: str, *, version_id: str | None = None,
-         before: int | None = None) -> Change | None:
-    """The newest change of one resource, matched or not; None if there is none.
+         before: int | None = None, interactions: Collection[str] = WRITES) -> Change | None:
+    """The newest write of one resource, matched or not; None if there is none.
 
     It walks back through the log, so what is recent is found at once; for people who ask, not for every write.
 
-    :param version_id: only the change that wrote this version
-    :param before: only changes with a smaller seq
+    :param version_id: only the write of this version
+    :param before: only writes with a smaller seq
+    :param interactions: those that count as writes here
     """
-    found = _WITH_CONTENT.where(change.c.type == type, change.c.id == id)
+    found = _WITH_CONTENT.where(change.c.type == type, change.c.id == id, change.c.interaction.in_(interactions))
     if version_id is not None:
         found = found.where(change.c.version_id == version_id)
     if before is not None:
@@ -119,15 +144,26 @@ def _insert(tx: Connection, row: dict[str, Any]) -> int:
 
 
 def _change(row: Row, content: str | None) -> Change:
-    return Change(row.type, row.id, row.version_id, row.interaction, _resource(content), _resource(row.previous),
-                  row.seq, row.recorded_at, row.base_url or "")
+    return Change(row.type, row.id, row.version_id, row.interaction, _decoded(content), _decoded(row.previous),
+                  row.seq, row.recorded_at, row.base_url or "", row.topic_id, tuple(_decoded(row.context) or ()))
+
+
+def _looping(type: str, id: str, hops: int) -> bool:
+    looping = hops > MAX_HOPS and type not in SWITCHES
+    if looping:
+        log.warning("%s/%s was written by way of %d notifications; it causes no more", type, id, hops)
+    return looping
 
 
 def _text(resource: dict | None) -> str | None:
     return None if resource is None else json.encode(resource).decode()
 
 
-def _resource(text: str | None) -> dict | None:
+def _listed(references: Collection[str]) -> str | None:
+    return json.encode(list(references)).decode() if references else None
+
+
+def _decoded(text: str | None) -> Any:
     return None if text is None else json.decode(text)
 
 
@@ -140,6 +176,9 @@ _STORED = version.c.content.label("stored")
 _WITH_CONTENT = select(change, version.c.base_url, _STORED).outerjoin(version, _OWN_VERSION)
 _TEXTS = select(change.c.seq, change.c.content, _STORED).outerjoin(version, _OWN_VERSION).where(
     within(change.c.seq, "seqs"))
+_PREVIOUS = select(change.c.seq, version.c.content, version.c.base_url).join(
+    version, and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number - 1)).where(
+    within(change.c.seq, "seqs"), version.c.content.is_not(None))
 # The condition is that of the partial index, written as it is there: neither database proves that another implies it.
 _PENDING = _WITH_CONTENT.where(~change.c.matched).order_by(change.c.seq).limit(bindparam("limit"))
 _NEWEST = _WITH_CONTENT.order_by(change.c.seq.desc()).limit(bindparam("limit"))

@@ -9,7 +9,10 @@ import select
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 
 # What a URL does not say itself. Keepalives: a listener only reads, and would not notice that its server has vanished.
+# The timeout: a machine that is frozen or has vanished inside a transaction would hold its locks, such as the matcher's
+# lease, for as long as its connection seems to live.
 _CONNECT = {"application_name": "fhirsub", "connect_timeout": "5",
+            "options": "-cidle_in_transaction_session_timeout=30s",
             "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 
 

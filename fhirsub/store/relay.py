@@ -8,9 +8,11 @@ import logging
 import selectors
 import socket
 import threading
+import time
 from collections import deque
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL
 
 from .postgresql import completed
@@ -31,7 +33,7 @@ class Relay:
     """
 
     def __init__(self, url: URL):
-        self._conninfo = completed(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = _conninfo(completed(url))
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -84,8 +86,14 @@ class Relay:
                 if self._stopping:
                     return
                 _log.warning("no wake-ups from other processes, trying again in %.1f s: %s", pause_s, error)
-                self._sleep(pause_s)
+                self._pause(pause_s)
                 pause_s = min(pause_s * 2, 5.0)
+
+    def _pause(self, seconds: float) -> None:
+        """However much there is to send meanwhile: a server in trouble is not asked once for each write."""
+        until = time.monotonic() + seconds
+        while not self._stopping and (left_s := until - time.monotonic()) > 0:
+            self._sleep(left_s)
 
     def _converse(self, connection: psycopg.Connection) -> None:
         connection.execute(f"LISTEN {CHANNEL}")
@@ -114,3 +122,9 @@ class Relay:
             ready = [key.fileobj for key, _ in selector.select(timeout_s)]
         if self._asleep in ready:
             self._asleep.recv(4096)
+
+
+def _conninfo(url: URL) -> str:
+    """The URL as libpq takes it, which would read a blank that SQLAlchemy writes as "+" as a plus."""
+    query = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
+    return make_conninfo(**url.translate_connect_args(database="dbname", username="user"), **query)

@@ -14,6 +14,7 @@ from . import search_pages
 from .postgresql import plan_anew
 from .search_alternatives import any_clause
 from .tables import resource, version
+from .terminology import Expansions
 from .versions import Version
 
 _r, _v = resource.c, version.c
@@ -41,7 +42,8 @@ def find(tx: Connection, criteria: Criteria | Sequence[Criteria], *, count: int,
     :raises BadRequest: the cursor is none of ours, or of another order
     """
     alternatives = (criteria,) if isinstance(criteria, Criteria) else criteria
-    matching = any_clause(alternatives)
+    expand = Expansions(tx)
+    matching = any_clause([one.bind(expand) for one in alternatives])
     order = search_pages.order(sort, alternatives[0].type)
     plan_anew(tx)
     number = tx.execute(select(func.count()).select_from(resource).where(matching)).scalar_one() if total else None

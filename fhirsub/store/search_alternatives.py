@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, false, or_
 from ..errors import UnsupportedCriteria
 from ..fhir.criteria import Criteria
 from ..fhir.criteria.chains import Reverse
+from ..fhir.criteria.code_sets import CodeSet
 from ..fhir.criteria.uris import Above
 from ..fhir.definitions.parameters import search_parameters
 from .search_clause import clause
@@ -49,6 +50,12 @@ def _common(criteria: Criteria) -> bool:
 
 
 def _size(criteria: Criteria) -> int:
-    """How many values are compared, at least one; ``:above`` compares with each beginning of a URL."""
-    return 1 + sum(len(operand.uri) if isinstance(operand, Above) else 1
-                   for predicate in criteria.predicates for operand in predicate.values)
+    """How many values are compared, at least one."""
+    return 1 + sum(_compared(operand) for predicate in criteria.predicates for operand in predicate.values)
+
+
+def _compared(operand: Any) -> int:
+    """``:above`` compares with each beginning of a URL; the codes of one system are a single parameter, but a long one."""
+    if isinstance(operand, CodeSet):
+        return len({system for system, _ in operand.codes}) + len(operand.codes) // 100
+    return len(operand.uri) if isinstance(operand, Above) else 1

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, exists, false, not_, or_
 
 from ..fhir.criteria import Criteria, Predicate
 from ..fhir.criteria.chains import Link
+from ..fhir.criteria.code_sets import CodeSet
 from ..fhir.criteria.keys import rank, selective
 from ..fhir.definitions.structures import RESOURCE_TYPES
 from .search_chains import from_each, from_far_end
@@ -76,9 +77,11 @@ def _effort(predicate: Predicate | Link) -> tuple[int, ...]:
         return _far_effort(predicate)
     if selective(predicate) or _begins_selective(predicate):
         return rank(predicate)
-    if predicate.modifier in ("not", "missing"):
+    if predicate.negated or predicate.modifier == "missing":
         return _LOOKED_UP
-    return _RANGE if predicate.modifier in (None, "exact", "below") else _THROUGH
+    if predicate.modifier in (None, "exact", "below") or isinstance(predicate.values[0], CodeSet):
+        return _RANGE
+    return _THROUGH
 
 
 def _far_effort(link: Link) -> tuple[int, ...]:
@@ -108,7 +111,7 @@ def _condition(types: Sequence[str], predicate: Predicate | Link) -> ColumnEleme
         found = _found(_s.parameter == parameter.code)
         return or_(*(not_(found) if operand.missing else found for operand in predicate.values))
     found = _found(_rows(predicate))
-    return not_(found) if predicate.modifier == "not" else found
+    return not_(found) if predicate.negated else found
 
 
 def _rows(predicate: Predicate) -> ColumnElement[bool]:

@@ -4,15 +4,17 @@ The columns stand in :mod:`.search_rows`. Starts-with is a range, which the inde
 """
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import ColumnElement, and_, false, func, or_
 
 from ..errors import UnsupportedCriteria
-from ..fhir.criteria import dates, numbers, references, strings, tokens, uris
+from ..fhir.criteria import code_sets, dates, numbers, references, strings, tokens, uris
 from ..fhir.search_values.strings import fold
 from .search_rows import MAX_PREFIX, code_value, indexed, typed_value
+from .sets import within
 from .sortable import sortable
 from .tables import search_value
 
@@ -65,6 +67,18 @@ def _of_type(asked: tokens.OfType, c: Any) -> ColumnElement[bool]:
 
 def _typed(asked: tokens.OfType) -> list[str]:
     return [typed_value(asked.type_code, code) for code in _codes(tokens.Coded(None, asked.value))]
+
+
+def _code_set(asked: code_sets.CodeSet, c: Any) -> ColumnElement[bool]:
+    by_system = defaultdict(list)
+    for system, code in asked.codes:
+        by_system[system].append(code_value(system, code))
+    found = [and_(c.system == system, within(c.value, values=codes)) for system, codes in by_system.items()]
+    if len(found) < 2:
+        return found[0] if found else false()
+    # One range of the index for each code; of an OR SQLite might read all rows of the parameter.
+    every = {code for codes in by_system.values() for code in codes}
+    return and_(within(c.value, values=every), or_(*found))
 
 
 def _starts_with(prefix: str, c: Any) -> ColumnElement[bool]:
@@ -152,6 +166,7 @@ def dated(asked: dates.Dated, low: ColumnElement, high: ColumnElement) -> Column
 _CONDITIONS: dict[type, Callable[[Any, Any], ColumnElement[bool]]] = {
     tokens.Coded: _coded,
     tokens.OfType: _of_type,
+    code_sets.CodeSet: _code_set,
     tokens.Display: lambda asked, c: c.text.startswith(asked.folded, autoescape=True),
     strings.StartsWith: lambda asked, c: _starts_with(asked.folded, c),
     strings.Contains: lambda asked, c: func.coalesce(c.system, c.value).contains(asked.folded, autoescape=True),

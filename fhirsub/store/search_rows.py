@@ -17,7 +17,8 @@ A Date has ``low`` and ``high``. A Number or Quantity that is a range has its hi
 ``unit`` what people write, if it is not the code. ``code:of-type`` and ``code:identifier`` are parameters of their own.
 So are the components of a Composite, ``code-value-quantity$0`` and ``$1``; those found at one place have the same
 ``part``.
-``_list`` has the current members of a List. ``_id`` and ``_lastUpdated`` need no rows: they stand in ``resource``.
+``_list`` has the current members of a List or Group. ``_id`` and ``_lastUpdated`` need no rows: they stand in
+``resource``.
 """
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ MAX_INDEXED = 500
 MAX_PREFIX = MAX_INDEXED - 64
 
 IN_RESOURCE = frozenset({"_id", "_lastUpdated"})
+_HOLDS = {"List": ("entry", "item", "deleted"), "Group": ("member", "entity", "inactive")}
 SEARCHABLE = frozenset({"token", "string", "date", "reference", "uri", "number", "quantity", "composite"})
 
 
@@ -56,10 +58,12 @@ def rows(values: SearchValues) -> list[dict[str, Any]]:
 
 
 def _members(values: SearchValues) -> list[dict]:
-    """What a List holds now, for ``_list``; its parameter ``item`` finds the entries marked as deleted, too."""
-    entries = values.resource.get("entry", ()) if values.type == "List" else ()
-    return [row for entry in entries if not entry.get("deleted") and "item" in entry
-            for reference in references.convert(entry["item"], "Reference", values.base_url)
+    """What a List or Group holds now, for ``_list``; ``item`` and ``member`` find what is marked as gone, too."""
+    if values.type not in _HOLDS:
+        return []
+    entries, item, gone = _HOLDS[values.type]
+    return [row for entry in values.resource.get(entries, ()) if not entry.get(gone) and item in entry
+            for reference in references.convert(entry[item], "Reference", values.base_url)
             for row in _reference(MEMBERS.code, reference)]
 
 
@@ -68,6 +72,11 @@ def indexed(text: str) -> str:
     if len(text) <= MAX_INDEXED:
         return text
     return text[:MAX_PREFIX] + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def asked(text: str) -> str:
+    """:func:`indexed`, as a query can hold a text that came from outside."""
+    return _storable(indexed(text))
 
 
 def code_value(system: str, code: str) -> str:

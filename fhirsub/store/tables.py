@@ -84,7 +84,7 @@ search_value = Table(
     Index("ix_fhirsub_search_value_low", "type", "parameter", "low", sqlite_where=text("low IS NOT NULL"),
           postgresql_where=text("low IS NOT NULL")))
 
-# A resource was written. Pending until matched; content and previous only for a host application's own store.
+# A resource was written, or an event raised. Pending until matched; content and previous only for a host's own store.
 change = Table(
     "fhirsub_change", metadata,
     Column("seq", Serial, primary_key=True),
@@ -92,11 +92,14 @@ change = Table(
     Column("type", String(64), nullable=False),
     Column("id", String(64), nullable=False),
     Column("version_id", String(64), nullable=False),
-    Column("interaction", String(8), nullable=False),
+    Column("interaction", String(8), nullable=False),  # create | update | delete, or read | raise | periodic
     Column("recorded_at", Instant, nullable=False),
     Column("matched", Boolean, nullable=False, server_default=text("false")),
     Column("content", Text),
     Column("previous", Text),
+    Column("topic_id", String(64)),              # of the EventDefinition that was raised, or whose time has come
+    Column("context", Text),                     # JSON list of references that were raised with it
+    Column("hops", Integer),                     # notifications that led to it, one after the other; NULL: none
     Index("ix_fhirsub_change_pending", "seq", sqlite_where=text("matched = 0"), postgresql_where=text("NOT matched")),
     sqlite_autoincrement=True)
 
@@ -106,7 +109,8 @@ stream = Table(
     Column("id", Serial, primary_key=True),
     Column("question", Text, nullable=False),
     Column("question_hash", String(64), nullable=False, unique=True),  # sha256: questions are longer than an index entry
-    Column("head", BigInteger, nullable=False, server_default=text("0")))
+    Column("head", BigInteger, nullable=False, server_default=text("0")),
+    Column("needs", Text))                       # JSON list of what is counted for it in need; NULL: nothing
 
 # Where a stream is filed in the index: the access keys of its most selective predicate, or its resource type.
 stream_key = Table(
@@ -122,7 +126,49 @@ event = Table(
     Column("number", BigInteger, primary_key=True),
     Column("change_seq", ForeignKey("fhirsub_change.seq"), nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("transition", String(8)),             # enter | update | leave | delete; NULL: the stream does not tell them apart
+    Column("topics", Text),                      # ids of the EventDefinitions that fired, separated by blanks
     Index(None, "change_seq"))
+
+# An EventDefinition that is switched on, as the matcher met it in the log.
+topic = Table(
+    "fhirsub_topic", metadata,
+    Column("id", String(64), primary_key=True),  # of the EventDefinition
+    Column("version_id", Integer, nullable=False),
+    Column("since", BigInteger, nullable=False, server_default=text("0")),  # seq of the change that switched it on
+    Column("base_url", Text, nullable=False),
+    Column("content", Text, nullable=False),     # the EventDefinition's JSON
+    Column("next_at", Instant),                  # when its periodic trigger fires next
+    Index("ix_fhirsub_topic_next", "next_at", sqlite_where=text("next_at IS NOT NULL"),
+          postgresql_where=text("next_at IS NOT NULL")))
+
+# What a topic goes by: "EventDefinition/ID", its canonical url with and without version, its name.
+topic_name = Table(
+    "fhirsub_topic_name", metadata,
+    Column("name", Text, primary_key=True),      # shortened to what an index takes
+    Column("topic_id", ForeignKey("fhirsub_topic.id"), primary_key=True),
+    Index(None, "topic_id"))
+
+# What a Subscription, or an EventDefinition that is composed of others, names; also while it names nothing usable.
+topic_use = Table(
+    "fhirsub_topic_use", metadata,
+    Column("used_by", String(128), primary_key=True),  # "Subscription/ID" or "EventDefinition/ID"
+    Column("name", Text, primary_key=True),            # shortened as in topic_name
+    Index(None, "name"))
+
+# Which changes a topic is tried on: "Encounter update".
+topic_key = Table(
+    "fhirsub_topic_key", metadata,
+    Column("key", String(128), primary_key=True),
+    Column("topic_id", ForeignKey("fhirsub_topic.id"), primary_key=True),
+    Index(None, "topic_id"))
+
+# What streams in the index need to know of a change beyond its own values, and how many do: "Encounter", "previous".
+need = Table(
+    "fhirsub_need", metadata,
+    Column("type", String(64), primary_key=True),  # resource type, or *
+    Column("name", Text, primary_key=True),
+    Column("streams", BigInteger, nullable=False))
 
 # The engine's state of one Subscription; what the client said stands in the resource itself.
 subscription = Table(
@@ -148,11 +194,30 @@ cursor = Table(
     Column("subscription_key", ForeignKey("fhirsub_subscription.key"), nullable=False),
     Column("stream_id", ForeignKey("fhirsub_stream.id"), nullable=False),
     Column("base", BigInteger, nullable=False),      # event number of the subscription = stream number - base
+    Column("since", BigInteger),                     # stream number that it begins after; NULL: a copy, made by $replay
     Column("accepted", BigInteger, nullable=False),  # newest stream number that the channel has accepted
+    Column("ahead", Text),                           # and what it has accepted beyond, separated by blanks; NULL: nothing
     Column("until", BigInteger),                     # last stream number it covers; NULL: still bound
     Column("parked", Boolean, nullable=False, server_default=text("false")),  # left by `off`: sent only by explicit replay
+    Column("replay", Boolean, nullable=False, server_default=text("false")),  # asked for again: sent before anything newer
     Index(None, "subscription_key"),
     Index(None, "stream_id"))
+
+# What was tried to deliver a notification, and what came of it; kept for ATTEMPT_DAYS.
+attempt = Table(
+    "fhirsub_attempt", metadata,
+    Column("key", Serial, primary_key=True),
+    Column("subscription_key", BigInteger, nullable=False),  # no foreign key: the log outlives a deleted Subscription
+    Column("event_number", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),              # 1, 2, 3… of this event
+    Column("manual", Boolean, nullable=False, server_default=text("false")),  # asked for by $replay
+    Column("started_at", Instant, nullable=False),
+    Column("took_ms", Integer, nullable=False),
+    Column("status", Integer),                               # of HTTP, if the endpoint answered
+    Column("error", String(32)),                             # class of the failure; NULL: accepted
+    Column("next_at", Instant),                              # when it is tried again
+    Index(None, "subscription_key", "key"),
+    Index(None, "started_at"))
 
 # Channel headers whose values a read must not show (Authorization, Cookie, …), encrypted.
 secret_header = Table(

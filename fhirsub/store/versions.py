@@ -4,6 +4,7 @@ Spec: https://hl7.org/fhir/R4/http.html#versions
 """
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +17,7 @@ from ..fhir import json
 from ..fhir.instants import instant_text
 from ..fhir.search_values import SearchValues
 from . import changes, search_index
+from .sets import within
 from .tables import resource as resource_table, version as version_table
 
 
@@ -52,6 +54,11 @@ def current(tx: Connection, type: str, id: str) -> Version | None:
     return _version(tx.execute(_CURRENT, {"type": type, "id": id}).first())
 
 
+def current_of(tx: Connection, type: str, ids: Collection[str]) -> dict[str, Version]:
+    """The newest versions of several resources of one type, by id; those that never were are left out."""
+    return {row.id: Version(*row) for row in tx.execute(_CURRENT_OF, {"type": type, "ids": ids})}
+
+
 def vread(tx: Connection, type: str, id: str, version_id: int) -> Version | None:
     """One version, old or new; None if there is no such."""
     return _version(tx.execute(_VREAD, {"type": type, "id": id, "version_id": version_id}).first())
@@ -68,7 +75,7 @@ def lock(tx: Connection, type: str, id: str) -> Version | None:
     return current(tx, type, id)
 
 
-def write(tx: Connection, resource: dict, *, now: datetime, base_url: str = "") -> Version:
+def write(tx: Connection, resource: dict, *, now: datetime, base_url: str = "", hops: int = 0) -> Version:
     """Store the resource as the next version of its id and record the change.
 
     Two who create one id at once get versions 1 and 2. A deleted resource comes back, as ``create``.
@@ -76,6 +83,7 @@ def write(tx: Connection, resource: dict, *, now: datetime, base_url: str = "") 
     :param resource: ``{"resourceType": "Observation", "id": str, …}``, checked; ``meta.versionId`` and
         ``meta.lastUpdated`` are set here, the rest of ``meta`` stays
     :param base_url: references below it are this server's own
+    :param hops: see :func:`fhirsub.store.changes.record_version`
     :raises StorageError: nothing was stored
     """
     type, id = resource["resourceType"], resource["id"]
@@ -84,12 +92,12 @@ def write(tx: Connection, resource: dict, *, now: datetime, base_url: str = "") 
     stamped = _stamped(resource, row)
     written = Version(type, id, row.version_id, "create" if row.version_id == row.born else "update",
                       row.last_updated, json.encode(stamped).decode(), base_url)
-    _append(tx, row.key, written)
+    _append(tx, row.key, written, hops)
     search_index.put(tx, row.key, SearchValues(stamped, base_url), again=written.interaction == "update")
     return written
 
 
-def delete(tx: Connection, type: str, id: str, *, now: datetime) -> Version:
+def delete(tx: Connection, type: str, id: str, *, now: datetime, hops: int = 0) -> Version:
     """Add the version that deletes the resource and record the change; no search finds it any more.
 
     :raises NotFound: there is none, or it is deleted already
@@ -98,7 +106,7 @@ def delete(tx: Connection, type: str, id: str, *, now: datetime) -> Version:
     if row is None:
         raise NotFound(f"{type}/{id} does not exist")
     deleting = Version(type, id, row.version_id, "delete", row.last_updated, None)
-    _append(tx, row.key, deleting)
+    _append(tx, row.key, deleting, hops)
     search_index.clear(tx, row.key)
     return deleting
 
@@ -114,13 +122,13 @@ def _milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _append(tx: Connection, key: int, written: Version) -> None:
+def _append(tx: Connection, key: int, written: Version, hops: int) -> None:
     tx.execute(_APPEND, {
         "resource_key": key, "version_id": written.version_id, "type": written.type, "id": written.id,
         "interaction": written.interaction, "last_updated": written.last_updated, "content": written.content,
         "base_url": written.base_url})
     changes.record_version(tx, key, written.type, written.id, written.version_id, written.interaction,
-                           now=written.last_updated)
+                           now=written.last_updated, hops=hops)
 
 
 def _version(row: Row | None) -> Version | None:
@@ -145,6 +153,8 @@ _COLUMNS = (_v.type, _v.id, _v.version_id, _v.interaction, _v.last_updated, _v.c
 _NAMED = and_(_r.type == bindparam("type"), _r.id == bindparam("id"))
 _OF = select(*_COLUMNS).join(resource_table, _v.resource_key == _r.key).where(_NAMED)
 _CURRENT = _OF.where(_v.version_id == _r.version_id)
+_CURRENT_OF = select(*_COLUMNS).join(resource_table, _v.resource_key == _r.key).where(
+    _r.type == bindparam("type"), within(_r.id, "ids"), _v.version_id == _r.version_id)
 _VREAD = _OF.where(_v.version_id == bindparam("version_id"))
 _LOCK = select(_r.key).where(_NAMED).with_for_update()
 _DELETE = (update(resource_table).where(_r.type == bindparam("of_type"), _r.id == bindparam("of_id"), ~_r.deleted)

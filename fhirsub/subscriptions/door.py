@@ -5,12 +5,21 @@ Spec: https://hl7.org/fhir/R4/subscription.html
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
-from ..delivery.headers import fault
+from ..delivery import ordering, signature
+from ..delivery.addresses import check_elsewhere, same_receiver
+from ..delivery.headers import fault, split
 from ..errors import FHIRSubError, Issue, Unprocessable
-from ..fhir.criteria import parse
-from ..fhir.extensions import TOPICS
+from ..fhir import extension_places
+from ..fhir.extensions import SIGNATURE
 from ..fhir.instants import parse_instant
+from ..fhir.topics import asking
+from ..fhir.topics.filing import SETS
+from ..store import versions
+from ..store.terminology import Expansions
+from . import stored_topics
+from .secrets import MASK
 
 PAYLOADS = ("application/fhir+json", "application/json")
 # It becomes the Content-Type: a line break in it would be another header.
@@ -24,6 +33,8 @@ class SubscriptionDoor:
     :param channels: ``{type: channel}``; a channel may have ``check(channel_element, config)``
     :param vault: :class:`~fhirsub.subscriptions.secrets.Vault`
     """
+
+    rank = 4    # in a transaction after the EventDefinitions, Groups and value sets that it names
 
     def __init__(self, channels, vault):
         self.channels, self.vault = channels, vault
@@ -46,8 +57,12 @@ class SubscriptionDoor:
         :raises Unprocessable: one issue for each element that is wrong
         """
         channel, issues = resource["channel"], []
-        for look, *at in ((_filters, resource), (_status, resource), (_criteria, resource, base_url),
-                          (self._channel, channel, config), (_payload, channel), (_headers, channel)):
+        looks = [(_filters, resource), (extension_places.check, resource), (_status, resource),
+                 (asking.asked, resource, base_url), (self._channel, channel, config),
+                 (check_elsewhere, channel.get("endpoint"), base_url)]
+        if not self._judges_content(channel):
+            looks += [(_payload, channel), (_headers, channel)]
+        for look, *at in looks:
             try:
                 look(*at)
             except FHIRSubError as error:
@@ -55,45 +70,70 @@ class SubscriptionDoor:
         if issues:
             raise Unprocessable(issues=issues)
 
-    def admit(self, tx, resource, current, *, now, config):
+    def admit(self, tx, resource, current, *, now, config, base_url=""):
         """The Subscription as it is stored: the server's status, no error text, secret headers masked.
 
         :param current: the version before, or None
+        :raises Unprocessable: it names events, Groups or Lists that are not here, or codes that this server cannot tell
         """
         stored = {name: value for name, value in resource.items() if name != "error"}
         ended = "end" in resource and parse_instant(resource["end"]) <= now
         stored["status"] = "off" if ended or resource.get("status") == "off" else "active"
-        if "header" in resource["channel"]:
-            shown = self.vault.hide(tx, resource["id"], resource["channel"]["header"])
-            stored["channel"] = resource["channel"] | {"header": shown}
-        else:
-            self.vault.forget(tx, resource["id"])
+        if stored["status"] == "active":
+            _settle(tx, resource, base_url)
+        channel = resource["channel"]
+        if current is not None:
+            _same_receiver(channel, current["channel"])
+        if current is not None or "header" in channel or "extension" in channel:    # else there can be no secrets
+            stored["channel"] = self._masked(tx, resource["id"], channel, now)
         return stored
 
     def removed(self, tx, id, *, now):
         """Forget the secrets of a deleted Subscription."""
         self.vault.forget(tx, id)
 
+    def _masked(self, tx, id, channel, now):
+        headers = [] if self._judges_content(channel) else channel.get("header", [])
+        shown = self.vault.hide(tx, id, headers)
+        return self.vault.hide_signature(tx, id, channel | {"header": shown} if shown else channel, now=now)
+
+    def _judges_content(self, channel):
+        """Whether payload and header are the channel's own matter, such as the subject of a mail."""
+        return getattr(self.channels.get(channel["type"]), "own_content", False)
+
     def _channel(self, channel, config):
         kind = channel["type"]
         if kind not in self.channels:
             raise Unprocessable(f"Subscription.channel.type: this server delivers to {', '.join(self.channels)}; "
                                 f"got {kind!r}", expression="Subscription.channel.type", code="not-supported")
+        if signature.given(channel) and not getattr(self.channels[kind], "signs", False):
+            raise Unprocessable(f"Subscription.channel.extension: {kind} signs nothing; leave out {SIGNATURE}",
+                                expression="Subscription.channel.extension", code="not-supported")
+        ordering.check(channel)
         check = getattr(self.channels[kind], "check", None)
         if check:
             check(channel, config)
 
 
+def _same_receiver(channel, before):
+    """Refuse to send a value that its owner gave for one receiver to another, whoever writes the Subscription."""
+    for position, line in enumerate(channel.get("header", ())):
+        where = f"Subscription.channel.header[{position}]"
+        if split(line)[1] == MASK and not same_receiver(channel.get("endpoint"), before.get("endpoint")):
+            raise Unprocessable(f"{where}: {MASK} keeps a value for the host that it was given for, and endpoint is on "
+                                "another; give the value", expression=where)
+
+
 def _filters(resource):
     """Whatever would narrow the notifications and is not evaluated: ignoring it would send too much."""
     told = "this server does not evaluate it, and will not send more than was asked for; leave it out"
-    if any(extension.get("url") == TOPICS for extension in resource.get("extension", ())):
-        raise Unprocessable(f"Subscription.extension: {TOPICS}: {told}", expression="Subscription.extension",
-                            code="not-supported")
     for where, element in (("Subscription", resource), ("Subscription.channel", resource["channel"])):
         if "modifierExtension" in element:
             raise Unprocessable(f"{where}.modifierExtension: {told}", expression=f"{where}.modifierExtension",
                                 code="not-supported")
+    if "implicitRules" in resource:
+        raise Unprocessable(f"Subscription.implicitRules: {told}", expression="Subscription.implicitRules",
+                            code="not-supported")
     if "_criteria" in resource:
         raise Unprocessable(f"Subscription.criteria.extension: {told}", expression="Subscription.criteria",
                             code="not-supported")
@@ -106,9 +146,29 @@ def _status(resource):
                             expression="Subscription.status")
 
 
-def _criteria(resource, base_url):
+def _settle(tx, resource, base_url):
+    """Look up what the Subscription names."""
+    question = asking.settled(asking.asked(resource, base_url), resource, stored_topics.finder(tx, base_url))
+    for reference in question.compartments:
+        if reference.startswith(SETS) and not _exists(tx, *reference.split("/")):
+            raise Unprocessable("Subscription.criteria: expected a Group or List of this server, whose members can be "
+                                f"followed; it holds no {reference}", expression="Subscription.criteria",
+                                code="not-found")
+    if question.criteria is not None:
+        with _refused():
+            question.criteria.bind(Expansions(tx))
+
+
+def _exists(tx, type, id):
+    found = versions.current(tx, type, id)
+    return found is not None and not found.deleted
+
+
+@contextmanager
+def _refused():
+    """What is wrong with a criteria is told as of that element."""
     try:
-        parse(resource["criteria"], base_url)
+        yield
     except FHIRSubError as error:
         raise Unprocessable(f"Subscription.criteria: {error}", expression="Subscription.criteria",
                             code=error.issues[0].code) from None

@@ -9,6 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from ..store.owner import is_dead
 from ..store.tables import lease
 
+SKEW_S = 60.0  # no machine's clock is that far ahead of another's: a lease that is was taken before the clock was set back
+
 
 def take(tx, name, owner, *, now, lease_s):
     """Take or renew the lease ``name``; True when ``owner`` holds it until the transaction ends and ``lease_s`` after.
@@ -23,7 +25,8 @@ def take(tx, name, owner, *, now, lease_s):
     if holder and holder.owner == owner and holder.expires_at > now + timedelta(seconds=lease_s / 2):
         return True
     until = now + timedelta(seconds=lease_s)
-    free = or_(lease.c.owner == owner, lease.c.expires_at <= now)
+    free = or_(lease.c.owner == owner, lease.c.expires_at <= now,
+               lease.c.expires_at > until + timedelta(seconds=SKEW_S))
     take = update(lease).where(lease.c.name == name).values(owner=owner, expires_at=until)
     if tx.execute(take.where(free)).rowcount:
         return True

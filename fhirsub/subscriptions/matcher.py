@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import timedelta
 from itertools import groupby
 
 from sqlalchemy import select
 
-from ..errors import FHIRSubError, StorageError
-from ..fhir.search_values import SearchValues
+from ..errors import StorageError
 from ..store import changes
 from ..store.owner import owner_token
 from ..store.tables import cursor, subscription
-from . import lease, streams, switch
+from . import arrivals, definitions, lease, periodic, streams, switch
+from .gathering import gather
 from .index import Index
 from .status import set_status
+from .topics import Topics
 
 log = logging.getLogger(__name__)
 
+SWITCHED = ("Subscription", "EventDefinition")
+
 LEASE_S = 2.5  # with a sweep on top, another process takes over within 5 s of a kill
 PAUSE_AFTER_FAILURE_S = 1.0
+LOOK_AT_CLOCK_S = 1.0  # while changes keep coming: one more query in each batch would slow all of them down
+LONG_S = 1.0  # on SQLite whoever writes waits for the end of a batch, and conditions may be costly
+SHORTEST_PAUSE_S = 0.05  # a time has come, and whoever holds the lease has not fired it yet
 
 
 class Matcher:
@@ -34,17 +41,22 @@ class Matcher:
 
     def __init__(self, database, config, *, now):
         self.database, self.config, self.now = database, config, now
-        self.owner, self.index = owner_token(), Index()
+        self.owner, self.index, self.topics = owner_token(), Index(), Topics()
+        self._expansions = {}
+        self._pause_s, self._look_at = config.sweep_s, now()
         self._stop = threading.Event()
 
     def run(self):
-        """Match until :meth:`stop`; sleeps until a change is recorded, and looks every SWEEP_S for a lost wake-up."""
+        """Match until :meth:`stop`; sleeps until a change is recorded or a topic's time has come.
+
+        Every SWEEP_S it looks for what a lost wake-up left behind.
+        """
         hints, hinted = self.database.hints, True
         while not self._stop.is_set():
             seen = hints.seen("change")
             try:
-                matched = self.step() if hinted or self._is_pending() else 0
-                hinted = matched > 0 or hints.wait("change", seen, self.config.sweep_s) != seen
+                matched = self.step() if hinted or self._is_due() else 0
+                hinted = matched > 0 or hints.wait("change", seen, max(self._pause_s, SHORTEST_PAUSE_S)) != seen
             except StorageError:
                 log.warning("the matcher cannot reach the database; it tries again")
                 self._stop.wait(PAUSE_AFTER_FAILURE_S)
@@ -64,53 +76,72 @@ class Matcher:
         with self.database.write() as tx:
             if not lease.take(tx, "matcher", self.owner, now=now, lease_s=LEASE_S):
                 return 0
+            if now >= self._look_at:
+                periodic.fire(tx, self.topics, now=now)
+                self._plan(tx, now)
             batch = changes.pending(tx, self.config.match_batch)
             if batch:
-                self._match(tx, batch, now)
+                batch = self._match(tx, batch, now)
                 changes.mark(tx, [change.seq for change in batch])
         return len(batch)
 
-    def _is_pending(self):
+    def _is_due(self):
         with self.database.read() as tx:
-            return changes.is_pending(tx)
+            self._plan(tx, self.now())
+            return self._pause_s == 0 or changes.is_pending(tx)
+
+    def _plan(self, tx, now):
+        """How long to sleep at most, and when to look next for topics whose time has come."""
+        due_s = periodic.pause_s(tx, now=now)
+        self._pause_s = self.config.sweep_s if due_s is None else min(due_s, self.config.sweep_s)
+        self._look_at = now + timedelta(seconds=min(self._pause_s, LOOK_AT_CLOCK_S))
 
     def _match(self, tx, batch, now):
-        touched = set()
-        for _, run in groupby(batch, key=lambda change: change.type == "Subscription" and change.seq):
+        """Append events and switch, in order; returns the changes done: those after LONG_S wait for the next batch."""
+        touched, matched, cut = set(), [], False
+        for switched, run in groupby(batch, key=_switched):
+            if cut:
+                break
             run = list(run)
-            touched |= self._append(tx, run, now)
-            if run[0].type == "Subscription":
-                self._switch(tx, run[0], now)
+            written = gather(tx, run, self.topics, base_url=self.config.base_url, expansions=self._expansions,
+                             enough=lambda: (self.now() - now).total_seconds() > LONG_S)
+            touched |= self._append(tx, written, now)
+            run, cut = run[:len(written)], len(written) < len(run)
+            matched += run
+            if switched:
+                self._switch(tx, run, now)
                 self.database.hints.announce(tx, "event")  # a socket may wait for it to be switched on
+                self.database.hints.announce(tx, "due")    # and events for it to work again
         if touched:
             self.database.hints.announce(tx, "event")
             if streams.make_due(tx, touched, now=now):
                 self.database.hints.announce(tx, "due")
+        return matched
 
-    def _append(self, tx, run, now):
-        """Append the events of changes between which no Subscription changed; returns the streams touched."""
-        batch = [(change.seq, SearchValues(change.resource, change.base_url or self.config.base_url))
-                 for change in run if change.resource is not None]
-        matches, failures = self.index.match(tx, batch) if batch else ([], [])
+    def _append(self, tx, batch, now):
+        """Append the events of changes between which nothing was switched; returns the streams touched."""
+        matches, failures = self.index.match(tx, batch)
         if matches:
             streams.append(tx, matches, now=now)
-        for stream_id, _ in failures:
-            self._report(tx, stream_id, now)
-        return {stream_id for stream_id, _ in matches}
+        for stream_id, reason in {failure.stream_id: failure.reason for failure in failures}.items():
+            self._report(tx, stream_id, reason, now)
+        return {match.stream_id for match in matches}
 
-    def _switch(self, tx, change, now):
-        try:
-            with tx.begin_nested():
-                switch.apply(tx, change)
-        except FHIRSubError as error:  # stored by an earlier release that could evaluate it: told, never ignored
-            log.error("Subscription/%s cannot be switched on: %s", change.id, error)
-            set_status(tx, change.id, "error", str(error), now=now)
+    def _switch(self, tx, run, now):
+        change = run[0]
+        if arrivals.is_plain(change):
+            arrivals.take_in(tx, run, self.topics.finder(tx), now=now)
+        elif change.type == "Subscription":
+            switch.apply(tx, change, self.topics.finder(tx), now=now)
+        else:
+            definitions.apply(tx, change, self.topics, now=now)
+            self._look_at = now
 
-    def _report(self, tx, stream_id, now):
+    def _report(self, tx, stream_id, reason, now):
         ids = select(subscription.c.id).join(cursor, cursor.c.subscription_key == subscription.c.key).where(
             cursor.c.stream_id == stream_id, cursor.c.until.is_(None))
         for (subscription_id,) in tx.execute(ids).all():
-            set_status(tx, subscription_id, "error", "the criteria could not be evaluated on a resource", now=now)
+            set_status(tx, subscription_id, "error", reason, now=now)
 
     def _let_go(self):
         try:
@@ -118,3 +149,13 @@ class Matcher:
                 lease.release(tx, "matcher", self.owner, now=self.now())
         except StorageError:
             pass  # it runs out by itself
+
+
+def _switched(change):
+    """What a change may switch on or off: itself alone (its seq), with its neighbours (``"arrivals"``), nothing (None).
+
+    Reads and raised events switch nothing.
+    """
+    if change.type not in SWITCHED or change.interaction not in changes.WRITES:
+        return None
+    return "arrivals" if arrivals.is_plain(change) else change.seq

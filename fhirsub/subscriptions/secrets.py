@@ -1,23 +1,29 @@
-"""Channel headers whose values are write-only: a read shows ``Authorization: ***``, the store keeps them encrypted.
+"""What of a channel is write-only: a read shows ``Authorization: ***`` and ``whsec_***``, the store keeps it encrypted.
 
 Spec: https://hl7.org/fhir/R4/subscription.html#safety
 """
 from __future__ import annotations
 
+import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
+from ..delivery import signature
 from ..delivery.headers import split
 from ..errors import Unprocessable
 from ..store.tables import secret_header
 
 MASK = "***"
+OVERLAP = timedelta(hours=24)  # an old signature secret is used beside a new one, until every receiver knows that
+MAX_OLD = 10
 _NAMES = ("authorization", "cookie")
 _PARTS = ("token", "key", "secret", "password")
+_SIGNATURE = "(signature)"     # where a header has its name: no header can be called that
 
 
 def is_secret(name):
@@ -27,7 +33,7 @@ def is_secret(name):
 
 
 class Vault:
-    """Keeps and reveals the secret headers of Subscriptions.
+    """Keeps and reveals the secret headers and the signature secrets of Subscriptions.
 
     :param key: a Fernet key; see :func:`load_key`
     """
@@ -53,10 +59,7 @@ class Vault:
             secrets[name.lower()] = self._secret(name, value, kept, secrets, position)
             shown.append(f"{name}: {MASK}")
         if secrets != kept:
-            self.forget(tx, subscription_id)
-            if secrets:
-                tx.execute(insert(secret_header), [{"subscription_id": subscription_id, "name": name, "value": value}
-                                                   for name, value in secrets.items()])
+            self._replace(tx, subscription_id, kept, secrets)
         return shown
 
     def reveal(self, tx, subscription_id, headers):
@@ -65,6 +68,39 @@ class Vault:
             return list(headers)
         stored = self._stored(tx, subscription_id)
         return [self._revealed(line, stored) for line in headers]
+
+    def hide_signature(self, tx, subscription_id, channel, *, now):
+        """Store the signature secret of ``channel`` and return the channel as a read shows it.
+
+        The mask keeps what is stored. A secret that is replaced stays in use for :data:`OVERLAP`; one whose extension
+        is gone is forgotten.
+
+        :raises Unprocessable: a mask with nothing stored behind it
+        """
+        given, stored = signature.asked(channel), self._stored(tx, subscription_id, signatures=True)
+        if given is None:
+            self._replace(tx, subscription_id, stored, {})
+            return channel
+        if given != signature.MASK:
+            self._replace(tx, subscription_id, stored, {_SIGNATURE: self._with(given, stored, now)})
+        elif not stored:
+            where = "Subscription.channel.extension"
+            raise Unprocessable(f"{where}: {signature.MASK} keeps a stored secret, and none is stored; give the secret",
+                                expression=where)
+        return signature.replaced(channel, signature.MASK)
+
+    def reveal_signature(self, tx, subscription_id, channel, *, now):
+        """``channel`` as it is sent with: the mask replaced by the secrets in use, the newest first, between blanks.
+
+        :raises ValueError: they cannot be read, or are not there
+        """
+        if signature.asked(channel) != signature.MASK:
+            return channel
+        secrets = self._secrets(self._stored(tx, subscription_id, signatures=True))
+        if not secrets:
+            raise ValueError("the signature secret is not stored; write it anew")
+        in_use = [secret for secret, until in secrets if until is None or until > now.timestamp()]
+        return signature.replaced(channel, " ".join(in_use))
 
     @staticmethod
     def forget(tx, subscription_id):
@@ -91,11 +127,37 @@ class Vault:
         except InvalidToken:
             raise ValueError(f"the header {name} was encrypted with another SECRET_KEY") from None
 
+    def _with(self, given, stored, now):
+        """What is stored once the secret ``given`` is the newest, encrypted."""
+        try:
+            kept = self._secrets(stored)
+        except ValueError:  # of another SECRET_KEY: it signs nothing any more, and a new one is the cure
+            kept = []
+        ends = (now + OVERLAP).timestamp()
+        old = [(secret, min(until or ends, ends)) for secret, until in kept if secret != given]
+        return self._fernet.encrypt(json.dumps([(given, None), *old[:MAX_OLD]]).encode()).decode()
+
+    def _secrets(self, stored):
+        """``[(secret, until or None), …]``, the newest first."""
+        try:
+            return [tuple(pair) for text in stored.values() for pair in json.loads(self._fernet.decrypt(text.encode()))]
+        except InvalidToken:
+            raise ValueError("the signature secret was encrypted with another SECRET_KEY") from None
+
     @staticmethod
-    def _stored(tx, subscription_id):
-        rows = tx.execute(select(secret_header.c.name, secret_header.c.value)
-                          .where(secret_header.c.subscription_id == subscription_id))
+    def _stored(tx, subscription_id, signatures=False):
+        """Encrypted values by name: of the headers, or of the one signature row."""
+        rows = tx.execute(_SIGNATURES if signatures else _HEADERS, {"of": subscription_id})
         return {name: value for name, value in rows}
+
+    @staticmethod
+    def _replace(tx, subscription_id, old, new):
+        if old:
+            tx.execute(delete(secret_header).where(secret_header.c.subscription_id == subscription_id,
+                                                   secret_header.c.name.in_(list(old))))
+        if new:
+            tx.execute(insert(secret_header), [{"subscription_id": subscription_id, "name": name, "value": value}
+                                               for name, value in new.items()])
 
 
 def load_key(config):
@@ -126,3 +188,7 @@ def _make_key(path):
             os.link(file.name, path)
         except FileExistsError:
             pass
+
+
+_OF = select(secret_header.c.name, secret_header.c.value).where(secret_header.c.subscription_id == bindparam("of"))
+_SIGNATURES, _HEADERS = _OF.where(secret_header.c.name == _SIGNATURE), _OF.where(secret_header.c.name != _SIGNATURE)

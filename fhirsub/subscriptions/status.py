@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..store import versions
 
+UNUSABLE = "it cannot be switched on: "  # how the error text begins until what the Subscription names is there again
 MAX_ERROR_CHARACTERS = 1024  # it is read by people, and stored with each version
 
 
@@ -28,3 +29,8 @@ def set_status(tx, subscription_id, status, error=None, *, now):
         return False
     versions.write(tx, changed, now=now, base_url=current.base_url or "")
     return True
+
+
+def unusable(resource):
+    """Whether a Subscription waits for what it names, such as an EventDefinition that is not active."""
+    return resource.get("error", "").startswith(UNUSABLE)

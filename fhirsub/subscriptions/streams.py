@@ -3,50 +3,84 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from itertools import chain
 
 from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
 
 from ..store.sets import within
 from ..store.tables import cursor, event, stream, stream_key, subscription
+from .needs import add_needs, count_needs, needs_text
 
 
-def open_stream(tx, criteria):
-    """The stream that asks ``criteria``, made and filed in the index if nobody asks it yet.
+def open_stream(tx, question, find):
+    """The stream that asks ``question``, made and filed in the index if nobody asks it yet.
 
-    Only the matcher calls this, so that no two make the same stream.
+    Only the matcher calls this, so that no two make the same stream. A stream that is filed already, under keys that
+    a changed EventDefinition made wrong, is filed anew.
 
-    :param criteria: a parsed :class:`~fhirsub.fhir.criteria.Criteria`
+    :param question: :class:`~fhirsub.fhir.topics.Question`
+    :param find: ``find(reference)`` is the topic that is switched on, or None
     :returns: row with ``id`` and ``head``, the number of its newest event
     """
-    question = criteria.canonical()
-    digest = hashlib.sha256(question.encode()).hexdigest()
-    found = tx.execute(select(stream.c.id, stream.c.head).where(stream.c.question_hash == digest)).first()
-    if not found:
-        found = tx.execute(insert(stream).values(question=question, question_hash=digest)
-                           .returning(stream.c.id, stream.c.head)).one()
-    filed = tx.execute(select(stream_key.c.key).where(stream_key.c.stream_id == found.id).limit(1)).first()
-    if not filed:
-        tx.execute(insert(stream_key), [{"key": key, "stream_id": found.id} for key in criteria.keys()])
+    return open_streams(tx, [question], find)[0]
+
+
+def open_streams(tx, questions, find):
+    """:func:`open_stream` for many at once, with as many statements as for one.
+
+    :returns: a row for each question, in their order
+    """
+    asked = {question.canonical(): question for question in questions}
+    digests = {hashlib.sha256(text.encode()).hexdigest(): text for text in asked}
+    found = {digests[row.question_hash]: row for row in tx.execute(_ASKING, {"digests": digests})}
+    for text, row in found.items():
+        _file(tx, row.id, set(asked[text].keys(find)))
+        count_needs(tx, row, set(asked[text].needs(find)))
+    new = {digest: text for digest, text in digests.items() if text not in found}
+    if new:
+        found |= _make(tx, new, {text: asked[text] for text in new.values()}, find)
+    return [found[question.canonical()] for question in questions]
+
+
+def _make(tx, digests, asked, find):
+    """``{text: row}`` of new streams, filed and with their needs counted."""
+    needs = {text: question.needs(find) for text, question in asked.items()}
+    add_needs(tx, chain.from_iterable(needs.values()))
+    rows = tx.execute(_INSERT, [{"question": text, "question_hash": digest, "needs": needs_text(needs[text])}
+                                for digest, text in digests.items()])
+    found = {digests[row.question_hash]: row for row in rows}
+    tx.execute(insert(stream_key), [{"key": key, "stream_id": found[text].id}
+                                    for text, question in asked.items() for key in question.keys(find)])
     return found
 
 
 def close_unused(tx, stream_ids):
     """Take streams that no subscription is bound to any more out of the index; their events stay for replay."""
-    bound = exists().where(cursor.c.stream_id == stream_key.c.stream_id, cursor.c.until.is_(None))
-    tx.execute(delete(stream_key).where(stream_key.c.stream_id.in_(list(stream_ids)), ~bound))
+    for row in tx.execute(_UNBOUND, {"ids": stream_ids}).all():
+        _file(tx, row.id, set())
+        count_needs(tx, row, set())
+
+
+def _file(tx, stream_id, keys):
+    filed = set(tx.execute(_KEYS, {"of": stream_id}).scalars())
+    if filed - keys:
+        tx.execute(_UNFILE, {"of": stream_id, "keys": filed - keys})
+    if keys - filed:
+        tx.execute(insert(stream_key), [{"key": key, "stream_id": stream_id} for key in keys - filed])
 
 
 def append(tx, matches, *, now):
     """Add an event to a stream for each match, numbered in the order given.
 
-    :param matches: list of ``(stream_id, change_seq)``; at most one of a pair
+    :param matches: list of :class:`.Found`; at most one of a stream and a change
     """
-    counts = Counter(stream_id for stream_id, _ in matches)
+    counts = Counter(found.stream_id for found in matches)
     heads = dict(tx.execute(_LOCK, {"ids": counts}).all())
     events = []
-    for stream_id, change_seq in matches:
+    for stream_id, change_seq, transition, topics in matches:
         heads[stream_id] += 1
-        events.append({"stream_id": stream_id, "number": heads[stream_id], "change_seq": change_seq, "created_at": now})
+        events.append({"stream_id": stream_id, "number": heads[stream_id], "change_seq": change_seq, "created_at": now,
+                       "transition": transition, "topics": " ".join(topics) or None})
     tx.execute(_MOVE, [{"of": stream_id, "to": head} for stream_id, head in heads.items()])
     tx.execute(insert(event), events)
 
@@ -62,6 +96,13 @@ def make_due(tx, stream_ids, *, now):
     return tx.execute(_MAKE_DUE, {"ids": stream_ids, "at": now}).rowcount
 
 
+_SHOWN = (stream.c.id, stream.c.head, stream.c.needs, stream.c.question_hash)
+_ASKING = select(*_SHOWN).where(within(stream.c.question_hash, "digests"))
+_INSERT = insert(stream).returning(*_SHOWN)
+_UNBOUND = select(stream.c.id, stream.c.needs).where(within(stream.c.id, "ids"), ~exists().where(
+    cursor.c.stream_id == stream.c.id, cursor.c.until.is_(None)))
+_KEYS = select(stream_key.c.key).where(stream_key.c.stream_id == bindparam("of"))
+_UNFILE = delete(stream_key).where(stream_key.c.stream_id == bindparam("of"), within(stream_key.c.key, "keys"))
 _LOCK = select(stream.c.id, stream.c.head).where(within(stream.c.id, "ids")).order_by(stream.c.id).with_for_update()
 _MOVE = update(stream).where(stream.c.id == bindparam("of")).values(head=bindparam("to"))
 # A cursor that new criteria closed in the same batch has its last events to send too.

@@ -4,55 +4,123 @@ So a write that came before a Subscription never notifies it, and the next one a
 """
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select, update
+import logging
 
-from ..fhir.criteria import parse
+from sqlalchemy import case, delete, insert, literal, select, update
+
+from ..errors import FHIRSubError
 from ..fhir.instants import parse_instant
+from ..fhir.topics import of_subscription
+from ..store import changes
 from ..store.tables import cursor, stream, subscription
+from . import registry
+from .status import UNUSABLE, set_status, unusable
 from .streams import close_unused, open_stream
+
+log = logging.getLogger(__name__)
 
 ON = ("active", "error")
 
 
-def apply(tx, change):
+def apply(tx, change, find, *, now):
     """Take one change of a Subscription into the engine's tables.
 
     :param change: :class:`~fhirsub.store.changes.Change` with its ``resource`` (None for a delete)
+    :param find: ``find(reference)`` is the :class:`~fhirsub.fhir.topics.Topic` at this place in the log, or None
     """
-    row = tx.execute(select(subscription).where(subscription.c.id == change.id)).first()
-    if change.resource is not None and change.resource["status"] in ON:
-        _on(tx, row, change.resource, change.base_url)
+    row = _row(tx, change.id)
+    if is_on(change):
+        _try_on(tx, change, find, now)
         if change.resource["status"] == "active":
             _retry_now(tx, change)
-    elif row is not None and row.active:
-        _off(tx, row)
+    else:
+        registry.use(tx, f"Subscription/{change.id}", ())
+        if row is not None and row.active:
+            _off(tx, row)
     if change.resource is None and row is not None:
         tx.execute(delete(cursor).where(cursor.c.subscription_key == row.key))
 
 
-def _on(tx, row, resource, base_url):
-    state = {"active": True, "push": resource["channel"]["type"] != "websocket", "ends_at": _end(resource)}
+def renew(tx, id, find, *, before, now):
+    """Ask again what a Subscription asks, for an EventDefinition that it uses has changed.
+
+    :param before: seq of the EventDefinition's change; the Subscription is taken as it stood then
+    """
+    change = changes.last(tx, "Subscription", id, before=before)
+    if change is not None and is_on(change):
+        _try_on(tx, change, find, now)
+
+
+def is_on(change):
+    """Whether the Subscription is to be on from this change on."""
+    return change.resource is not None and change.resource["status"] in ON
+
+
+def state(resource):
+    """What the engine's row of a Subscription that is on takes from the resource."""
+    return {"active": True, "push": resource["channel"]["type"] != "websocket", "ends_at": _end(resource)}
+
+
+def _row(tx, id):
+    return tx.execute(select(subscription).where(subscription.c.id == id)).first()
+
+
+def _try_on(tx, change, find, now):
+    """Switch on; if that cannot be, nothing is matched until it can, and the owner is told."""
+    named = set()
+
+    def noting(reference):
+        named.add(reference)
+        return find(reference)
+
+    try:
+        with tx.begin_nested():
+            _on(tx, _row(tx, change.id), change, noting)
+    except FHIRSubError as error:
+        log.error("Subscription/%s cannot be switched on; its error says why", change.id)  # criteria name patients
+        _suspend(tx, change.id)
+        set_status(tx, change.id, "error", f"{UNUSABLE}{error}", now=now)
+    else:
+        if unusable(change.resource):
+            set_status(tx, change.id, "active", now=now)
+    registry.use(tx, f"Subscription/{change.id}", named)
+
+
+def _suspend(tx, id):
+    row = _row(tx, id)
+    bound = row and _bound(tx, row.key)
+    if bound is not None:
+        _close(tx, row.key, bound)
+
+
+def _on(tx, row, change, find):
+    resource = change.resource
+    row_state = state(resource)
     if row is None:
-        key, numbered = tx.execute(insert(subscription).values(id=resource["id"], **state)
+        key, numbered = tx.execute(insert(subscription).values(id=resource["id"], **row_state)
                                    .returning(subscription.c.key, subscription.c.numbered)).one()
         old = None
     else:
         key, numbered = row.key, row.numbered
-        tx.execute(update(subscription).where(subscription.c.key == key).values(**state))
+        if row_state["push"] and not row.push and row.lease is None:
+            row_state["due_at"] = change.recorded_at  # what its sockets have not been told of
+        tx.execute(update(subscription).where(subscription.c.key == key).values(**row_state))
         old = _bound(tx, key)
-    new = open_stream(tx, parse(resource["criteria"], base_url))
+    new = open_stream(tx, of_subscription(resource, change.base_url, find), find)
     if old is not None and old.stream_id == new.id:
         return
     if old is not None:
         numbered = _close(tx, key, old)
-    tx.execute(insert(cursor).values(subscription_key=key, stream_id=new.id, base=new.head - numbered, accepted=new.head))
+    tx.execute(insert(cursor).values(subscription_key=key, stream_id=new.id, base=new.head - numbered, since=new.head,
+                                     accepted=new.head))
 
 
 def _retry_now(tx, change):
-    """Its owner asked for it again, or it works again: failed attempts are forgotten and what waits goes out at once."""
-    tx.execute(update(subscription).where(
-        subscription.c.id == change.id, subscription.c.attempts > 0, subscription.c.lease.is_(None))
-        .values(attempts=0, due_at=change.recorded_at))
+    """It was asked for again, or works again: failed attempts are forgotten and what waits goes out at once."""
+    due_at = subscription.c.due_at
+    at = case((subscription.c.lease.is_(None), literal(change.recorded_at, due_at.type)), else_=due_at)
+    tx.execute(update(subscription).where(subscription.c.id == change.id, subscription.c.attempts > 0)
+               .values(attempts=0, due_at=at))
 
 
 def _off(tx, row):

@@ -8,18 +8,20 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, or_, select
 
-from ..fhir.criteria import parse
+from ..errors import FHIRSubError
 from ..fhir.instants import parse_instant
+from ..fhir.topics import of_subscription
 from ..store import changes
 from ..store.tables import change, cursor, event, stream, subscription
 from .switch import ON
+from .topics import Topics
 
 
 class Reason(NamedTuple):
     """One thing that decided.
 
     :param code: ``delivered`` | ``waiting`` | ``parked`` | ``no-match`` | ``pending`` | ``switched-on-later`` |
-        ``was-off`` | ``other-criteria`` | ``off`` | ``ended`` | ``error``
+        ``was-off`` | ``other-criteria`` | ``unusable`` | ``off`` | ``ended`` | ``error``
     :param event_number: of the notification; None if there is none, or the number is no longer known
     :param attempts: failed ones so far, of a notification that waits
     """
@@ -49,14 +51,24 @@ def _met(tx, current, written):
     if then.resource["status"] not in ON:
         yield Reason("was-off", "the Subscription was off when this version was written")
         return
-    if then.resource["criteria"] != current["criteria"]:
+    if _asked(then.resource) != _asked(current):
         yield Reason("other-criteria", f"when this version was written, it asked {then.resource['criteria']}")
     if not tx.execute(select(change.c.matched).where(change.c.seq == written.seq)).scalar_one():
         yield Reason("pending", "the matcher has not come to this version yet")
         return
-    question = parse(then.resource["criteria"], then.base_url).canonical()
-    row = tx.execute(_event(current["id"], written.seq, question)).first()
-    yield _notified(row) if row else Reason("no-match", "what the Subscription asked did not match this version")
+    try:
+        asked = of_subscription(then.resource, then.base_url, Topics().finder(tx)).canonical()
+    except FHIRSubError as error:
+        yield Reason("unusable", f"what it asks cannot be evaluated: {error}")
+        return
+    row = tx.execute(_event(current["id"], written.seq, asked)).first()
+    yield _notified(row) if row else Reason("no-match", "when this version was matched, it was not what the "
+                                            "Subscription asked; what that refers to may have changed since")
+
+
+def _asked(subscription):
+    """What a Subscription asks: its criteria, and the extensions that may narrow or widen it."""
+    return subscription["criteria"], subscription.get("extension")
 
 
 def _notified(row):

@@ -4,7 +4,7 @@ Spec: https://hl7.org/fhir/R4/http.html
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -69,6 +69,12 @@ class Request:
         parts = (part.partition("=") for part in self.headers.get("prefer", "").replace(",", ";").split(";"))
         return {name.strip().lower(): value.strip().strip('"') for name, _, value in parts}
 
+    @property
+    def hops(self) -> int:
+        """How many notifications led to this request, one after the other: what the last one's ``X-FHIR-Hops`` says."""
+        text = self.headers.get("x-fhir-hops", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
     def parameter(self, name: str) -> str | None:
         """The last value of the query parameter ``name``, None if it is absent."""
         return next((value for key, value in reversed(self.query) if key == name), None)
@@ -81,6 +87,7 @@ class Response:
     :param body: JSON text as it goes out; empty for none
     :param outcome: the body is an OperationOutcome, not the resource asked for
     :param headers: any that the other fields do not say
+    :param record: what a read leaves in the log of changes, given a transaction that writes; None for nothing
     """
 
     status: int
@@ -90,6 +97,7 @@ class Response:
     last_modified: datetime | None = None
     outcome: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    record: Callable[[Any], Any] | None = None
 
 
 def pairs(query: str | bytes) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BadRequest, MethodNotAllowed, NotFound
 from ..fhir.definitions.compartments import COMPARTMENTS
+from .interactions.attempts import attempts
 from .interactions.batch import batch
 from .interactions.committing import write
 from .interactions.create import Create
@@ -20,7 +21,9 @@ from .interactions.history import history
 from .interactions.metadata import metadata
 from .interactions.patch import Patch
 from .interactions.preview import preview
+from .interactions.raising import Raise
 from .interactions.read import read, vread
+from .interactions.replay import Replay
 from .interactions.scope import EVERY_TYPE
 from .interactions.search import search
 from .interactions.transaction import transaction
@@ -57,7 +60,7 @@ def _bundle(server: Server, request: Request) -> Response:
 
 
 def _metadata(tx: Any, server: Server, request: Request) -> Response:
-    return metadata(server, request, _CODES, _CONDITIONAL, _OPERATIONS)
+    return metadata(tx, server, request, _CODES, _CONDITIONAL, _OPERATIONS)
 
 
 # Paths below the base, as the specification writes them.
@@ -89,6 +92,15 @@ _OPERATING = {
     "Subscription/[id]/$explain": {"GET": Route(
         "operation", explain, "Why the Subscription was or was not notified of resource (Type/id or "
         "Type/id/_history/version).")},
+    "Subscription/[id]/$attempts": {"GET": Route(
+        "operation", attempts, "What was tried to notify the Subscription, newest first; status (accepted, failed or an "
+        "HTTP status) and since (instant) narrow it down.")},
+    "Subscription/[id]/$replay": {"POST": Route(
+        "operation", Replay, "Events are sent again under their numbers: since and until (valueInstant), or from and to "
+        "(valuePositiveInt), or parked (valueBoolean) for those that were left when it was switched off.")},
+    "EventDefinition/[id]/$raise": {"POST": Route(
+        "operation", Raise, "The event, a named-event trigger without condition, happened to the resource in focus "
+        "(valueReference); context (valueReference, repeated) is told with it.")},
 }
 ROUTES: dict[str, dict[str, Route]] = _OF_THE_SYSTEM | _OF_A_TYPE | _IN_A_COMPARTMENT | _OPERATING
 
@@ -118,7 +130,11 @@ def run(server: Server, request: Request, route: Route) -> Response:
         with server.database.read() as tx:
             return answer(tx)
     with server.database.read() as tx:
-        return route.run(tx, server, request)
+        response = route.run(tx, server, request)
+    if response.record:
+        with server.database.write() as tx:
+            response.record(tx)
+    return response
 
 
 def _prepare(server: Server, request: Request) -> Write | Callable[[Any], Response]:
@@ -128,7 +144,14 @@ def _prepare(server: Server, request: Request) -> Write | Callable[[Any], Respon
         _refuse_nested(request)
     if isinstance(route.run, type) or route.code == "operation":
         return route.run(server, request)
-    return lambda tx: route.run(tx, server, request)
+    return lambda tx: _read_inside(tx, server, request, route)
+
+
+def _read_inside(tx: Any, server: Server, request: Request, route: Route) -> Response:
+    response = route.run(tx, server, request)
+    if response.record:
+        response.record(tx)
+    return response
 
 
 def _refuse_nested(request: Request) -> None:

@@ -15,7 +15,11 @@ from ..store.database import Database
 
 
 class Door(Protocol):
-    """What the server does about one resource type that it acts on itself, such as Subscription."""
+    """What the server does about one resource type that it acts on itself, such as Subscription.
+
+    One that looks other resources up may have a ``rank``: that of its type in a transaction, as of
+    :class:`~fhirsub.web.interactions.writing.Write`.
+    """
 
     def fill(self, resource: dict) -> dict:
         """What is validated in its place, where this server forgives what R4 does not."""
@@ -27,10 +31,12 @@ class Door(Protocol):
         :raises Unprocessable: names the element
         """
 
-    def admit(self, tx: Any, resource: dict, current: dict | None, *, now: datetime, config: Config) -> dict:
+    def admit(self, tx: Any, resource: dict, current: dict | None, *, now: datetime, config: Config,
+              base_url: str) -> dict:
         """What is stored, inside the transaction; may write rows beside it.
 
         :param current: the resource as it stands, None if there is none
+        :raises FHIRSubError: what other resources say forbids it
         """
 
     def removed(self, tx: Any, id: str, *, now: datetime) -> None:

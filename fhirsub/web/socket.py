@@ -12,14 +12,16 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
 from ..delivery.channels import websocket
+from ..delivery.rate import Bucket
 from ..delivery.readers import Reader
 from .outbox import Outbox
-from .wire import Wire
 
-PONG_S = 10.0       # from a ping frame to the last moment for any sign of life
-BAD_COMMANDS = 3    # a client that speaks something else does not learn it on this socket
-REFUSED_BINDS = 10  # … and one that guesses ids does not go on guessing
-CLOSING_S = 2.0     # for the closing handshake
+PONG_S = 10.0         # from a ping frame to the last moment for any sign of life
+BAD_COMMANDS = 3      # a client that speaks something else does not learn it on this socket
+REFUSED_BINDS = 10    # … and one that guesses ids does not go on guessing
+MESSAGES_PER_S = 20   # besides one for each bind that it may have, as a client may say all its binds at once
+MOST_UNHEARD = 5_000  # messages of a client that says more while it takes nothing itself
+CLOSING_S = 2.0       # for the closing handshake
 _GONE = (ConnectionClosed, LocalProtocolError, OSError)  # what sending raises when the client was faster
 
 
@@ -36,19 +38,23 @@ class Socket:
 
     The thread of its request does all the writing, so a slow client holds up nobody else.
 
-    :param ws: ``simple_websocket.Server`` after its handshake
+    :param ws: ``simple_websocket.Server`` after its handshake, on a :class:`~fhirsub.web.wire.Wire`
     :param tail: the :class:`~fhirsub.delivery.tail.Tail` of this process
+    :param may_fail: callable that counts a refused bind and tells whether its address may have another
     """
 
-    def __init__(self, ws, tail, config):
+    def __init__(self, ws, tail, config, may_fail):
         self._ws, self._tail, self._config = ws, tail, config
         ws.max_message_size = config.websocket_message_bytes
-        ws.sock = self._wire = Wire(ws.sock, silence_s(config), ws.event.set)
+        self._wire, self._may_fail = ws.sock, may_fail
+        self._wire.closed = ws.event.set
+        self._wire.flooded = lambda: len(ws.input_buffer) > MOST_UNHEARD
         self._outbox = Outbox(ws.event.set)
         self._readers = {}  # {subscription id: Reader}
         self._bad_commands = self._refused_binds = 0
         self._leaving = None  # a Close that another thread asked for
         now = time.monotonic()
+        self._messages = Bucket(MESSAGES_PER_S, now, MESSAGES_PER_S + config.websocket_binds)
         self._ping_at, self._idle_at = now + config.websocket_ping_s, now + config.websocket_idle_s
 
     def serve(self):
@@ -82,8 +88,11 @@ class Socket:
 
     def refused(self, reader):
         self._readers.pop(reader.subscription_id, None)
-        self._refused_binds += 1
         self._outbox.answer(websocket.refusal(reader.subscription_id))
+        self._refused_binds += 1
+        may_fail = self._may_fail() or self._is_bound()  # other clients of the same proxy use up its allowance too
+        if not may_fail or self._refused_binds >= REFUSED_BINDS:
+            self._leave(Close(CloseReason.POLICY_VIOLATION, "too many binds refused"))
 
     def news(self, reader, count):
         self._outbox.ping(reader, count, reader.number)
@@ -98,15 +107,19 @@ class Socket:
     # What happens in the thread of the request.
 
     def _hear(self):
-        if len(self._ws.input_buffer) > self._config.websocket_binds:
-            raise Close(CloseReason.POLICY_VIOLATION, "too many messages at once")
         while self._ws.input_buffer:
+            self._count_message()
             message = self._ws.receive()
             if isinstance(message, bytes):
                 raise Close(CloseReason.UNSUPPORTED_DATA, "expected text")
             if len(message.encode()) > self._config.websocket_message_bytes:
                 raise Close(CloseReason.MESSAGE_TOO_BIG, "message is too big")
             self._obey(message)
+
+    def _count_message(self):
+        if self._messages.wait_s(time.monotonic()):
+            raise Close(CloseReason.POLICY_VIOLATION, f"more than {MESSAGES_PER_S} messages a second")
+        self._messages.take()
 
     def _obey(self, message):
         subscription_id = websocket.subscription_id(message)
@@ -123,7 +136,6 @@ class Socket:
             self._readers[subscription_id] = reader = Reader(subscription_id, self)
             self._tail.join(reader)
         else:
-            self._refused_binds += 1
             self._outbox.answer(websocket.crowded(subscription_id, self._config.websocket_binds))
 
     def _write(self):
@@ -138,8 +150,6 @@ class Socket:
             raise leaving
         if self._bad_commands >= BAD_COMMANDS:
             raise Close(CloseReason.POLICY_VIOLATION, "unknown commands")
-        if self._refused_binds >= REFUSED_BINDS:
-            raise Close(CloseReason.POLICY_VIOLATION, "too many binds refused")
 
     def _send(self, message, times=1):
         self._wire.send(times * self._ws.ws.send(message))  # uncompressed and unmasked, equal frames are equal bytes

@@ -4,7 +4,10 @@ simple_websocket sends from two threads without a lock, takes a partial send for
 """
 from __future__ import annotations
 
+import os
+import select
 import socket
+import ssl
 import threading
 import time
 
@@ -17,26 +20,26 @@ class Wire:
 
     :param sock: connected socket
     :param silence_s: a peer that is not heard for so long is dead
-    :param closed: called once when nothing more can be received
+    :ivar closed: called once when nothing more can be received
+    :ivar flooded: called before more is received; True ends the connection
     """
 
-    def __init__(self, sock, silence_s, closed):
-        self._sock, self._closed = sock, closed
+    def __init__(self, sock, silence_s):
+        self._sock, self.closed, self.flooded = sock, lambda: None, lambda: False
         self._lock = threading.Lock()
-        try:
-            self._out = sock.dup()  # the same connection with a timeout of its own
-        except NotImplementedError:
-            self._out = sock  # TLS inside the process
-        self._out.settimeout(SEND_S)
-        self._sock.settimeout(silence_s)
+        sock.settimeout(silence_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def dup(self):
+        """Not needed, and 10,000 sockets would take 20,000 files; simple_websocket then does without."""
+        raise NotImplementedError
 
     def fileno(self):
         return self._sock.fileno()
 
     def recv(self, size):
         """As of a socket; raises TimeoutError when the peer is dead."""
-        return self._sock.recv(size)
+        return b"" if self.flooded() else self._sock.recv(size)
 
     def send(self, data):
         """Send all of ``data``; afterwards it was sent, or the connection is gone.
@@ -45,7 +48,7 @@ class Wire:
         """
         with self._lock:
             try:
-                self._out.sendall(data)
+                self._send(data)
             except OSError:
                 self.cut()  # half a frame may be on its way: nothing can follow it
                 raise
@@ -67,9 +70,26 @@ class Wire:
             pass
         self.cut()
         with self._lock:  # a sender must not find another connection under the same file number
-            self._out.close()
             self._sock.close()
-        self._closed()
+        self.closed()
+
+    def _send(self, data):
+        """Past the socket object, whose one timeout is that of :meth:`recv`; the file itself never blocks."""
+        if isinstance(self._sock, ssl.SSLSocket):  # TLS inside the process
+            self._sock.sendall(data)
+            return
+        until = time.monotonic() + SEND_S
+        while data:
+            try:
+                data = data[os.write(self._sock.fileno(), data):]
+            except BlockingIOError:
+                self._wait_until_writable(until)
+
+    def _wait_until_writable(self, until):
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLOUT)
+        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise TimeoutError("the peer takes nothing")
 
     def _shut(self, how):
         try:

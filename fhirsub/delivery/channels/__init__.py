@@ -13,7 +13,11 @@ from ..notification import Notification
 
 
 class Channel(Protocol):
-    """May have ``check(channel, config)`` too, which refuses a ``Subscription.channel`` before it is stored."""
+    """May have ``check(channel, config)`` too, which refuses a ``Subscription.channel`` before it is stored.
+
+    With ``own_content = True`` that judges payload and header as well: they need not be JSON and headers of HTTP.
+    With ``signs = True`` the channel may bring a secret for it to sign with, see :mod:`fhirsub.delivery.signature`.
+    """
 
     blocking = True  # send() is called on a thread of its own; False: it returns at once, with a Future if it goes on
 
@@ -31,16 +35,24 @@ class TryLater(Exception):
     :param after_s: seconds that the receiver asked to be left alone; None: the schedule decides
     :param reason: for ``Subscription.error``: what happened and what would help, without secrets or patient data
     :param throttled: it did not answer in time, or has too much to do: pause for RETRY_FLOOR_S at least
+    :param attempted: False: it was not even tried, which uses up nothing of the schedule; again after ``after_s``
+    :param status: of the HTTP answer, for the attempt log
+    :param error: class of the failure, likewise: timeout | tls | dns | unreachable | broken | forbidden | status
     """
 
-    def __init__(self, after_s=None, reason="the channel could not deliver", *, throttled=False):
-        self.after_s, self.reason, self.throttled = after_s, reason, throttled
+    def __init__(self, after_s=None, reason="the channel could not deliver", *, throttled=False, attempted=True,
+                 status=None, error=None):
+        self.after_s, self.reason, self.throttled, self.attempted = after_s, reason, throttled, attempted
+        self.status, self.error = status, error
         super().__init__(reason)
 
 
 class GiveUp(Exception):
-    """The receiver will never accept: the Subscription is switched off, and ``reason`` becomes its error text."""
+    """The receiver will never accept: the Subscription is switched off, and ``reason`` becomes its error text.
 
-    def __init__(self, reason):
-        self.reason = reason
+    :param status: as for :class:`TryLater`; likewise ``error``
+    """
+
+    def __init__(self, reason, *, status=None, error=None):
+        self.reason, self.status, self.error = reason, status, error
         super().__init__(reason)

@@ -1,12 +1,13 @@
 """Chains and reverse chains: predicates about resources that the one at hand refers to, or that refer to it.
 
-Only a search can answer them; a Subscription's criteria is tested on one resource, so :func:`.parse` refuses them.
+A search can answer both. One resource answers a chain if its :class:`.SearchValues` can resolve references.
 
 Spec: https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import UnsupportedCriteria
@@ -40,8 +41,15 @@ class Link:
         further = (one for end in self.ends for one in end.predicates if isinstance(one, Link))
         return 1 + max((one.length for one in further), default=0)
 
+    def bind(self, expand: Callable[[Any], Any]) -> Link:
+        """The link with the codes of the value sets that it asks for, as :meth:`.Criteria.bind`."""
+        return replace(self, ends=tuple(end.bind(expand) for end in self.ends))
+
     def test(self, values: SearchValues) -> bool:
-        """:raises UnsupportedCriteria: always, for the answer is not in the one resource"""
+        """Whether the resource has such a link.
+
+        :raises UnsupportedCriteria: the answer is not in the one resource
+        """
         raise UnsupportedCriteria(f"{values.type}?{self.canonical()}: asks about other resources, so one resource alone"
                                   " cannot answer it; search for it when it is stored")
 
@@ -58,10 +66,19 @@ class Chain(Link):
 
     __slots__ = ()
 
+    def test(self, values: SearchValues) -> bool:
+        if values.resolve is None:
+            return Link.test(self, values)
+        return any(end.test(linked) for linked in values.linked(self.parameter.code) for end in self.ends)
+
+    @property
+    def step(self) -> str:
+        """The link itself, as it begins the name: ``subject:Patient``."""
+        return f"{self.parameter.code}:{self.ends[0].type}" if len(self.ends) == 1 else self.parameter.code
+
     def canonical(self) -> str:
-        kind = f":{self.ends[0].type}" if len(self.ends) == 1 else ""
         asked = dict.fromkeys(predicate.canonical() for end in self.ends for predicate in end.predicates)
-        return "&".join(f"{self.parameter.code}{kind}.{text}" for text in asked)
+        return "&".join(f"{self.step}.{text}" for text in asked)
 
 
 class Reverse(Link):

@@ -4,10 +4,14 @@ Spec: https://hl7.org/fhir/R4/subscription.html, https://hl7.org/fhir/R4/search.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ..search_values import SearchValues
+from ..terminology import Codes
 from . import keys
+from .code_sets import CodeSet
 from .predicate import Predicate
 
 
@@ -28,7 +32,16 @@ class Criteria:
     @property
     def alone(self) -> bool:
         """Whether :meth:`test` can answer, for nothing is asked about other resources."""
-        return all(isinstance(predicate, Predicate) for predicate in self.predicates)
+        return all(isinstance(predicate, Predicate) and predicate.bound for predicate in self.predicates)
+
+    def bind(self, expand: Callable[[CodeSet], Codes]) -> Criteria:
+        """The criteria with the codes of the value sets that it asks for.
+
+        :param expand: gives the codes of one of them
+        :raises UnsupportedCriteria: ``expand`` does
+        """
+        bound = tuple(predicate.bind(expand) for predicate in self.predicates)
+        return self if all(map(operator.is_, bound, self.predicates)) else replace(self, predicates=bound)
 
     def canonical(self) -> str:
         """The criteria as text that :func:`.parse` reads; equal questions give equal text."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..instants import EPOCH, span
 from ..values import Date
+from . import ranges
 from .clause import Clause
 from .escapes import unescape
 
@@ -54,6 +55,10 @@ class Dated(NamedTuple):
 
     def key(self) -> None:
         return None
+
+    def window(self) -> ranges.Window | None:
+        margin = self.margin if self.prefix == "ap" else 0
+        return ranges.window(self.prefix, self.low - margin, self.high + margin)
 
 
 def parse(text: str, clause: Clause) -> Dated:

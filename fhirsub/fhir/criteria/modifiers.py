@@ -9,15 +9,12 @@ from ..definitions.structures import RESOURCE_TYPES
 from .clause import Clause
 
 # ``missing`` is for all but composites and stands apart.
-_DECIDED = {"token": ("not", "text", "of-type"), "string": ("exact", "contains"), "uri": ("above", "below"),
-            "reference": ("identifier",)}
+_DECIDED = {"token": ("not", "text", "of-type", "in", "not-in", "below", "above"), "string": ("exact", "contains"),
+            "uri": ("above", "below"), "reference": ("identifier",)}
 
-_TERMINOLOGY = "needs a terminology server, and this server has none; list the codes instead: {code}=system|a,system|b"
 _HIERARCHY = "needs other resources than the one written; list the references instead: {code}=a,b"
 _TEXT_SEARCH = "needs a text search engine; use {code}=start or {code}:contains=part"
 _UNDECIDED = {
-    ("token", "in"): _TERMINOLOGY, ("token", "not-in"): _TERMINOLOGY,
-    ("token", "above"): _TERMINOLOGY, ("token", "below"): _TERMINOLOGY,
     ("reference", "above"): _HIERARCHY, ("reference", "below"): _HIERARCHY,
     ("string", "text"): _TEXT_SEARCH}
 

@@ -9,6 +9,7 @@ from decimal import Context, Decimal
 from typing import NamedTuple
 
 from ..values import Number, Quantity
+from . import ranges
 from .clause import Clause
 from .escapes import escape, split, unescape
 
@@ -50,6 +51,11 @@ class Compared(NamedTuple):
     def key(self) -> None:
         return None
 
+    def window(self) -> ranges.Window | None:
+        if self.prefix in ("eq", "ap"):
+            return ranges.window(self.prefix, self.low, self.high)
+        return ranges.window(self.prefix, self.number, self.number)
+
 
 class Measured(NamedTuple):
     """``system`` and ``code`` are "" when any will do; a code without system may be the unit as people write it."""
@@ -71,6 +77,9 @@ class Measured(NamedTuple):
 
     def key(self) -> None:
         return None
+
+    def window(self) -> ranges.Window | None:
+        return self.compared.window()
 
 
 def parse_number(text: str, clause: Clause) -> Compared:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from ...errors import UnsupportedCriteria
@@ -22,6 +23,8 @@ from .escapes import split
 MAX_VALUES = 400
 MAX_VALUE_LENGTH = 8_000  # characters of one parameter; a longer LIKE pattern is refused by SQLite
 
+MAX_PARSED = 2_048  # kept: a Subscription's criteria is read at the door, inside the transaction and by the matcher
+
 _HARMLESS = {"_format", "_pretty"}  # they say how to write an answer down
 
 _RESULT = "it shapes the result of a search and selects nothing; leave it out"
@@ -35,11 +38,13 @@ _UNDECIDED = {
     "_type": "the type stands before the ?, one for each criteria"}
 
 
-def parse(text: str, base_url: str = "") -> Criteria:
+@lru_cache(MAX_PARSED)
+def parse(text: str, base_url: str = "", *, chains: bool = False) -> Criteria:
     """The criteria ``Observation?code=a,b&status:not=x``, also with a leading ``/`` or ``base_url``.
 
     :param text: percent-encoded, as in a URL
     :param base_url: the base of this server, without which references to its resources are foreign
+    :param chains: take chains too, which resources can answer whose :class:`.SearchValues` resolve references
     :raises UnsupportedCriteria: not a search, or one that cannot be decided from one resource; says what would do
     """
     path, _, query = text.strip().partition("?")
@@ -47,7 +52,8 @@ def parse(text: str, base_url: str = "") -> Criteria:
     below_base = bool(base_url) and path.startswith(base_url + "/")
     resource_type = path[len(base_url) + 1:] if below_base else path.removeprefix("/")
     pairs = [_pair(part) for part in query.split("&") if part]
-    return _criteria(resource_type, [pair for pair in pairs if pair[0] not in _HARMLESS], base_url, _predicates)
+    return _criteria(resource_type, [pair for pair in pairs if pair[0] not in _HARMLESS], base_url,
+                     _with_chains if chains else _predicates)
 
 
 def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], base_url: str = "") -> Criteria:
@@ -92,6 +98,13 @@ def _with_links(resource_type, name, value, base_url):
         return _with_links(kind, rest, value, base_url)
 
     return [linking.read(resource_type, name, value, beyond)]
+
+
+def _with_chains(resource_type, name, value, base_url):
+    """What a parameter asks that may be about the resources which the written one refers to."""
+    if "." not in name or name.startswith("_"):
+        return _predicates(resource_type, name, value, base_url)
+    return [linking.read(resource_type, name, value, lambda kind, rest: _with_chains(kind, rest, value, base_url))]
 
 
 def _predicates(resource_type, name, value, base_url):

@@ -4,7 +4,8 @@ Spec: https://hl7.org/fhir/R4/search.html#combining, https://hl7.org/fhir/R4/sea
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -12,8 +13,10 @@ from ...errors import UnsupportedCriteria
 from ..definitions.parameters import SearchParameter
 from ..definitions.structures import RESOURCE_TYPES
 from ..search_values import SearchValues
+from ..terminology import Codes
 from . import composites, dates, modifiers, numbers, references, strings, tokens, uris
 from .clause import Clause
+from .code_sets import CodeSet
 from .escapes import split
 
 # Everything that is neither a separator of the query nor changed by decoding it.
@@ -39,7 +42,8 @@ class Missing(NamedTuple):
 class Predicate:
     """``code=a,b``: at least one value of the resource matches at least one of ``values``.
 
-    :param modifier: ``not`` (no value matches any), ``missing``, or one that is already part of the operands
+    :param modifier: ``not`` and ``not-in`` (no value matches any), ``missing``, or one that is already part of the
+        operands
     :param values: operands, e.g. :class:`.tokens.Coded`, without duplicates, in canonical order
     """
 
@@ -47,12 +51,37 @@ class Predicate:
     modifier: str | None
     values: tuple[Any, ...]
 
+    @property
+    def negated(self) -> bool:
+        """Whether a resource matches if none of its values does, so also if it has none."""
+        return self.modifier in ("not", "not-in")
+
+    @property
+    def bound(self) -> bool:
+        """Whether all codes that are asked for are known."""
+        return not any(type(operand) is CodeSet and operand.codes is None for operand in self.values)
+
+    def bind(self, expand: Callable[[CodeSet], Codes]) -> Predicate:
+        """The predicate with the codes of its value sets.
+
+        :raises UnsupportedCriteria: ``expand`` does, for one of them
+        """
+        if self.bound:
+            return self
+        try:
+            return replace(self, values=tuple(one._replace(codes=expand(one)) for one in self.values))
+        except UnsupportedCriteria as error:
+            raise UnsupportedCriteria(f"{self.parameter.code}:{self.modifier}={','.join(self.asked())}: {error}",
+                                      code=error.issues[0].code) from None
+
     def test(self, values: SearchValues) -> bool:
+        if self.modifier and not self.bound:
+            return self.bind(values.expand).test(values)
         found = values[self.parameter.code]
         if self.modifier == "missing":
             return any(operand.missing != bool(found) for operand in self.values)
         matched = any(operand.matches(value) for operand in self.values for value in found)
-        return matched != (self.modifier == "not")
+        return matched != self.negated
 
     def asked(self) -> tuple[str, ...]:
         """The values asked for, as a search writes them."""

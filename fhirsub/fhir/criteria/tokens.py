@@ -1,4 +1,5 @@
-"""What a token parameter may ask: code, system|code, |code, system|, and the modifiers :text and :of-type.
+"""What a token parameter may ask: code, system|code, |code, system|, and the modifiers :text and :of-type; those of
+terminology stand in :mod:`.code_sets`.
 
 Case: R4 compares with case unless the code system says otherwise, and without case when in doubt. Here a value that a
 system scopes is compared as written, one without a system (plain string, e-mail address, local identifier) is not,
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from ..search_values.strings import fold
 from ..values import Token
+from . import code_sets
 from .clause import Clause
 from .escapes import escape, split, unescape
 
@@ -95,7 +97,7 @@ def same_code(value: Token, code: str) -> bool:
     return value.code == code if value.system else value.code.lower() == code.lower()
 
 
-def parse(text: str, clause: Clause) -> Coded | Id | Display | OfType:
+def parse(text: str, clause: Clause) -> Coded | Id | Display | OfType | code_sets.CodeSet:
     """One value of a token parameter.
 
     :raises ValueError: not of the form that the modifier asks for
@@ -106,6 +108,8 @@ def parse(text: str, clause: Clause) -> Coded | Id | Display | OfType:
         return Display(comparable(unescape(text)))
     if clause.modifier == "of-type":
         return _of_type(parts)
+    if clause.modifier in code_sets.MODIFIERS:
+        return code_sets.parse(parts, clause)
     if clause.parameter.code == "_id":
         return _id(parts)
     if len(parts) > 1 and _unscoped(clause):

@@ -72,7 +72,12 @@ def _no_element(node: Member, of: frozenset[str]) -> ValueError:
         if written:
             return wrong(node.at, f"FHIRPath says {written.element.name}.ofType({written.type}), not {node.name}")
     near = get_close_matches(node.name, {element.name for one in of for element in elements_of(one)}, 1)
-    return wrong(node.at, f"{kinds} has no element {node.name}" + (f"; did you mean {near[0]}?" if near else ""))
+    hint = f"; did you mean {near[0]}?" if near else ""
+    if node.of is None and node.name in VERSIONS:
+        hint = f"; did you mean %{node.name}?"
+    elif node.of is None and not near:
+        hint = "; strings stand between single quotes"
+    return wrong(node.at, f"{kinds} has no element {node.name}{hint}")
 
 
 def _call(node: Call, types: Types, this: Types) -> Types:

@@ -12,11 +12,14 @@ from typing import Any
 from ...errors import ExpressionFailed
 from . import closures, sandbox
 from .checking import check
-from .run import Beyond, Run, Scope
+from .run import TOO_COSTLY, Beyond, Run, Scope
 from .tree import Binary, Variable, text as text_of, walk
 from .vetting import BUILT_IN, vet
 
 __all__ = ["Expression", "ExpressionFailed", "Scope", "read"]
+
+MAX_COSTLY = 3
+REST = 100  # evaluations; the one after shows whether it does better
 
 
 class Expression:
@@ -33,13 +36,31 @@ class Expression:
         self.looks_back = any(isinstance(node, Variable) and node.name == "previous" for node in walk(tree))
         self._tree = tree
         self._full_text = text_of(tree)
+        self._equalities: tuple[tuple[Expression, str], ...] | None = None
+        self._costly = self._rests = 0
         self._closure = closures.compile_in_part(tree)
 
     def evaluate(self, scope: Scope) -> list[Any]:
         """The JSON values that the expression selects.
 
+        An expression that was too costly several times in a row rests, so that it does not hold up all others.
+
         :raises ExpressionFailed: too costly, or wrong for these values; the text tells nothing of them
         """
+        if self._rests:
+            self._rests -= 1
+            raise ExpressionFailed(f"the expression was too costly {MAX_COSTLY} times in a row, and is tried on one of "
+                                   f"{REST + 1} resources only; narrow its paths", code=TOO_COSTLY)
+        try:
+            found = self._evaluate(scope)
+        except ExpressionFailed as error:
+            self._costly = self._costly + 1 if error.issues[0].code == TOO_COSTLY else 0
+            self._rests = REST if self._costly >= MAX_COSTLY else 0
+            raise
+        self._costly = 0
+        return found
+
+    def _evaluate(self, scope: Scope) -> list[Any]:
         run = Run(scope)
         with suppress(Beyond):
             return [value for value, _ in self._closure(run, run.resource)]
@@ -61,9 +82,12 @@ class Expression:
 
         :returns: ``((path, name), …)``: each path selects the value of its parameter, perhaps among others
         """
-        return tuple((Expression(text_of(path), path, frozenset()), name.name)
-                     for conjunct in _conjuncts(self._tree) for path, name in _sides(conjunct)
-                     if isinstance(name, Variable) and name.name not in BUILT_IN and not _parameters(path))
+        if self._equalities is None:
+            self._equalities = tuple(
+                (Expression(text_of(path), path, frozenset()), name.name)
+                for conjunct in _conjuncts(self._tree) for path, name in _sides(conjunct)
+                if isinstance(name, Variable) and name.name not in BUILT_IN and not _parameters(path))
+        return self._equalities
 
 
 def read(text: str, types: Iterable[str] = (), *, parameters: Collection[str] | None = ()) -> Expression:

@@ -40,7 +40,12 @@ class _Reader:
         return self.words[-1]
 
     def unexpected(self, wanted: str) -> ValueError:
-        return wrong(self.next.at, f"expected {wanted}, found {self.next.text}")
+        found, hint = self.next.text, ""
+        if self.next.kind == "name" and found.lower() in _PRECEDENCE:
+            hint = f"; FHIRPath says {found.lower()}"
+        elif found == "," and wanted == ")":
+            hint = "; FHIRPath joins values with |: ('a' | 'b')"
+        return wrong(self.next.at, f"expected {wanted}, found {found}{hint}")
 
     def take(self, *signs: str) -> Token | None:
         return self.words.pop() if self.next.kind == "sign" and self.next.text in signs else None

@@ -13,6 +13,7 @@ Collection = list
 MAX_STEPS = 50_000
 # Of processor time, here and in the sandbox.
 DEADLINE_S = 0.1
+TOO_COSTLY = "too-costly"   # https://hl7.org/fhir/R4/valueset-issue-type.html
 # A look at the clock costs as much as a step.
 _LOOK = 32
 # What a trigger asks for is one or two; each may be a query.
@@ -88,7 +89,7 @@ class Run:
 
 
 def _too_costly(what: str) -> ExpressionFailed:
-    return ExpressionFailed(f"the expression {what} on this resource; narrow its paths", code="too-costly")
+    return ExpressionFailed(f"the expression {what} on this resource; narrow its paths", code=TOO_COSTLY)
 
 
 def parameter(scope: Scope, name: str) -> Any:

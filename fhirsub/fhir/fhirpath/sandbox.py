@@ -17,7 +17,7 @@ from typing import Any
 
 from ...errors import ExpressionFailed
 from . import child, frames
-from .run import DEADLINE_S, Scope, parameter, resolved
+from .run import DEADLINE_S, TOO_COSTLY, Scope, parameter, resolved
 from .vetting import CONSTANTS
 
 # The child counts processor time; this is for a machine so busy, or a child so stuck, that none passes.
@@ -58,7 +58,7 @@ class Sandbox:
             answer = self._ask(request, scope)
         if "found" in answer:
             return answer["found"]
-        raise ExpressionFailed(answer["failed"], code="too-costly" if answer.get("costly") else None)
+        raise ExpressionFailed(answer["failed"], code=TOO_COSTLY if answer.get("costly") else None)
 
     def close(self) -> None:
         """End the child; the next evaluation starts another."""

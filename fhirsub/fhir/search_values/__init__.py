@@ -4,12 +4,14 @@ Spec: https://hl7.org/fhir/R4/search.html
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from ...errors import UnsupportedCriteria
 from ..definitions.parameters import SearchParameter, search_parameters
 from ..fhirpath import plain
+from ..terminology import Codes
 from ..values import Composite
 from . import dates, quantities, references, strings, tokens, uris
 
@@ -23,20 +25,32 @@ _CONVERT: Mapping[str, Callable[[Any, str, str], Any]] = {
     "special": lambda value, kind, base_url: ()}
 
 
+def undecidable(asked: Any) -> Codes:
+    """:raises UnsupportedCriteria: always, for no resource says which codes a value set has"""
+    raise UnsupportedCriteria("asks which codes there are, so one resource alone cannot answer it; list the codes instead: "
+                              "system|a,system|b")
+
+
 class SearchValues:
     """The values of each search parameter, found when first asked for: ``values["code"] -> (Token(…), …)``.
 
     :param resource: ``{"resourceType": "Observation", …}``, not changed while this is in use
     :param base_url: this server's base; absolute references below it become ``Patient/1``
+    :param expand: gives the codes of a :class:`~fhirsub.fhir.criteria.code_sets.CodeSet`, for questions that ask for one
+    :param resolve: ``resolve("Patient/1")`` is the current version of that resource of this server, or None; without it
+        chains cannot be answered
     :raises KeyError: asked for a code that is no search parameter of the type
     """
 
-    __slots__ = ("resource", "type", "base_url", "_found")
+    __slots__ = ("resource", "type", "base_url", "expand", "resolve", "_found")
 
-    def __init__(self, resource: dict, base_url: str = ""):
+    def __init__(self, resource: dict, base_url: str = "", expand: Callable[[Any], Codes] = undecidable,
+                 resolve: Callable[[str], dict | None] | None = None):
         self.resource = resource
         self.type: str = resource["resourceType"]
         self.base_url = base_url.rstrip("/")
+        self.expand = expand
+        self.resolve = resolve
         self._found: dict[str, tuple] = {}
 
     def __getitem__(self, code: str) -> tuple:
@@ -44,6 +58,13 @@ class SearchValues:
         if found is None:
             found = self._found[code] = _finder(self.type, code)(self.resource, self.resource, self.base_url)
         return found
+
+    def linked(self, code: str) -> Iterator[SearchValues]:
+        """The resources of this server that the reference parameter ``code`` leads to."""
+        for target in {value.target for value in self[code]}:
+            resource = self.resolve(target) if target else None
+            if resource is not None:
+                yield SearchValues(resource, self.base_url, self.expand, self.resolve)
 
     def all(self) -> dict[str, tuple]:
         """The values of every parameter that finds any."""

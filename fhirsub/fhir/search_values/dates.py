@@ -10,13 +10,16 @@ from typing import Any
 from ..instants import span
 from ..values import MAX, MIN, Date
 
+_INSTANTS = ("date", "dateTime", "instant")
+TYPES = frozenset((*_INSTANTS, "Period", "Timing"))
+
 
 def convert(value: Any, kind: str, base_url: str = "") -> Iterable[Date]:
     """The span of one element; none for what has no date (an Age or a text among the choices of ``onset[x]``).
 
     :raises ValueError: there is no such day or time
     """
-    if kind in ("date", "dateTime", "instant"):
+    if kind in _INSTANTS:
         return (Date(*span(value)),)
     if kind == "Period":
         return _period(value)

@@ -68,3 +68,4 @@ def _systems(value_set: str) -> dict[str, str]:
 _KINDS: dict[str, Callable[[Any], Iterable[Token]]] = {
     "CodeableConcept": _concept, "Coding": lambda coding: [_coding(coding)], "Identifier": _identifier,
     "ContactPoint": _contact_point, "boolean": _boolean, "string": _plain, "id": _plain, "uri": _plain}
+TYPES = frozenset(("code", *_KINDS))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ...errors import BadRequest, Conflict
 from ...fhir.criteria import Criteria
 from ...store.database import claim
+from ...store.terminology import Expansions
 from ..naming import named
 from ..request import Request, Response
 from ..server import Server
@@ -56,7 +57,7 @@ def hold(tx: Any, writes: list[Write]) -> None:
     for name in sorted({write.condition.canonical() for write in writes if write.condition}):
         claim(tx, name)
     earlier: list[Write] = []
-    for write in sorted(writes, key=lambda write: write.rank):
+    for write in sorted(writes, key=lambda write: write.turn):
         if write.condition:
             with named(write.request):
                 write.select(selected(tx, write.condition, earlier))
@@ -71,6 +72,8 @@ def selected(tx: Any, criteria: Criteria, earlier: list[Write]) -> list[str]:
     others = [write for write in earlier if write.type == criteria.type and write.changes]
     touched = {write.id for write in others}
     stored = [id for id in matches(tx, criteria, 2 + len(touched)) if id not in touched]
+    if others:
+        criteria = criteria.bind(Expansions(tx))
     return stored + [write.id for write in others if write.resource is not None and criteria.test(write.values)]
 
 

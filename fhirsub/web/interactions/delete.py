@@ -34,7 +34,7 @@ class Delete(Write):
         check_match(self.request, self.current)
         if not self.exists:
             return self._done("there was nothing to delete")
-        version = versions.delete(tx, self.type, self.id, now=now)
+        version = versions.delete(tx, self.type, self.id, now=now, hops=self.request.hops)
         if door := self.server.doors.get(self.type):
             door.removed(tx, self.id, now=now)
         response = self._done(f"{self.reference} is deleted as of version {version.version_id}")

@@ -45,7 +45,7 @@ def _request(row: dict, where: str, outer: Request) -> Request:
                          expression=where)
     asked = row["request"]
     headers = {_HEADERS[key]: value for key, value in asked.items() if key in _HEADERS}
-    headers["prefer"] = outer.headers.get("prefer", "")
+    headers |= {name: outer.headers.get(name, "") for name in ("prefer", "x-fhir-hops")}
     path, _, query = asked["url"].removeprefix(outer.base_url + "/").partition("?")
     return Request(asked["method"], unquote(path).strip("/"), outer.base_url, pairs(query), headers,
                    content=row.get("resource", MISSING), where=where)

@@ -4,6 +4,7 @@ Spec: https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/ca
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from ...store.search_rows import SEARCHABLE
 from ..negotiation import FHIR_JSON, JSON_PATCH
 from ..request import Request, Response
 from ..server import Server
+from . import events
 
 FHIR_VERSION = "4.0.1"
 DEFINITIONS = "http://fhirsub.org/OperationDefinition"
@@ -25,22 +27,31 @@ Operations = tuple[tuple[str, str], ...]
 _OF_THE_SYSTEM = {"transaction", "batch", "history-system", "search-system", "capabilities"}
 
 
-def metadata(server: Server, request: Request, codes: frozenset[str], conditional: frozenset[str],
+def metadata(tx: Any, server: Server, request: Request, codes: frozenset[str], conditional: frozenset[str],
              operations: Operations) -> Response:
-    """The CapabilityStatement of this server, at the base that the client asked.
+    """The CapabilityStatement of this server, at the base that the client asked, with the events of this moment.
 
     :param codes: the interactions there are, ``{"read", "history-system", …}``
     :param conditional: the methods that take a search in place of an id, ``{"PUT", "DELETE", …}``
     :param operations: path and documentation of each, ``(("Subscription/$preview", "Which of …"), …)``
     """
-    return Response(200, _text(server, request.base_url, codes, conditional, operations))
+    statement = _statement(server, request.base_url, codes, conditional, operations)
+    return Response(200, json.encode(_with_events(statement, events.extensions(tx, server))))
+
+
+def _with_events(statement: Mapping[str, Any], extensions: list[dict]) -> Mapping[str, Any]:
+    """The statement with these extensions on the resource type Subscription."""
+    [rest] = statement["rest"]
+    resources = [one | {"extension": extensions} if one["type"] == "Subscription" and extensions else one
+                 for one in rest["resource"]]
+    return {**statement, "rest": [rest | {"resource": resources}]}
 
 
 @lru_cache(maxsize=8)   # a server is asked under few names; made-up ones must not fill the memory
-def _text(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str],
-          operations: Operations) -> bytes:
+def _statement(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str],
+               operations: Operations) -> Mapping[str, Any]:
     """Made once: 146 types with their search parameters take a while."""
-    return json.encode({
+    return {
         "resourceType": "CapabilityStatement",
         "url": f"{base_url}/metadata",
         "version": server.software_version,
@@ -54,7 +65,7 @@ def _text(server: Server, base_url: str, codes: frozenset[str], conditional: fro
         "fhirVersion": FHIR_VERSION,
         "format": [FHIR_JSON, "json"],
         "patchFormat": [JSON_PATCH],
-        "rest": [_rest(server, base_url, codes, conditional, operations)]})
+        "rest": [_rest(server, base_url, codes, conditional, operations)]}
 
 
 def _rest(server: Server, base_url: str, codes: frozenset[str], conditional: frozenset[str],

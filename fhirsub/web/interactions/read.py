@@ -1,13 +1,16 @@
 """read and vread: GET [base]/[type]/[id] and GET [base]/[type]/[id]/_history/[vid], also conditional.
 
+Where an EventDefinition has a trigger data-accessed, each of them that sends the resource is a change as well.
+
 Spec: https://hl7.org/fhir/R4/http.html#read, https://hl7.org/fhir/R4/http.html#vread
 """
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ...errors import Gone, NotFound
-from ...store import versions
+from ...store import raised, versions
 from ...store.versions import Version
 from .. import subset
 from ..preconditions import unchanged
@@ -26,7 +29,7 @@ def read(tx: Any, server: Server, request: Request) -> Response:
     version = versions.current(tx, request.type, request.id)
     if version is None:
         raise NotFound(f"there is no {request.type}/{request.id}")
-    return _sent(version, request)
+    return _sent(tx, version, server, request)
 
 
 def vread(tx: Any, server: Server, request: Request) -> Response:
@@ -40,10 +43,10 @@ def vread(tx: Any, server: Server, request: Request) -> Response:
     version = versions.vread(tx, request.type, request.id, int(number)) if known else None
     if version is None:
         raise NotFound(f"there is no version {number!r} of {request.type}/{request.id}")
-    return _sent(version, request)
+    return _sent(tx, version, server, request)
 
 
-def _sent(version: Version, request: Request) -> Response:
+def _sent(tx: Any, version: Version, server: Server, request: Request) -> Response:
     if version.deleted:
         raise Gone(f"{version.type}/{version.id} was deleted as version {version.version_id}; "
                    f"its history is at {version.type}/{version.id}/_history")
@@ -52,4 +55,7 @@ def _sent(version: Version, request: Request) -> Response:
         response.status, response.body = 304, b""
     else:
         response.body = subset.of(request)(version)
+        if request.method == "GET" and raised.is_read_for(tx, version.type):
+            response.record = partial(raised.record, type=version.type, id=version.id, interaction="read",
+                                      now=server.now(), version_id=version.version_id)
     return response

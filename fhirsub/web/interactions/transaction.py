@@ -23,12 +23,14 @@ from .writing import Write
 Read = Callable[[Any], Response]
 Prepare = Callable[[Server, Request], "Write | Read"]
 
-_READ_RANK = 3
+_READS_TURN = 5     # after all writes
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 
 
 def transaction(server: Server, entries: list[Entry], prepare: Prepare) -> Response:
     """Carry out the entries: DELETE, POST, PUT and PATCH, GET; answer in the order of the Bundle.
+
+    EventDefinitions and then Subscriptions are written last, for the order of the Bundle means nothing.
 
     :param prepare: what an entry asks, ready to run inside the transaction
     :raises FHIRSubError: one entry failed, it is named, and nothing was written
@@ -54,7 +56,7 @@ def _run(tx: Any, entries: list[Entry], steps: list[Write | Read], now: datetime
     _rewrite(tx, entries, steps, writes)
     known = frozenset(write.reference for write in writes if _stores(write))
     responses: dict[int, Response] = {}
-    for index in sorted(range(len(steps)), key=lambda index: getattr(steps[index], "rank", _READ_RANK)):
+    for index in sorted(range(len(steps)), key=lambda index: getattr(steps[index], "turn", _READS_TURN)):
         step = steps[index]
         with named(entries[index].request):
             responses[index] = step.run(tx, now, known) if isinstance(step, Write) else step(tx)

@@ -32,7 +32,7 @@ class Overtaken(Exception):
 class Write:
     """A write under way: made outside a transaction, then selected, locked and run inside one.
 
-    :ivar rank: when it runs inside a transaction Bundle: DELETE 0, POST 1, PUT and PATCH 2
+    :ivar rank: when it runs inside a transaction Bundle: DELETE 0, POST 1, PUT and PATCH 2; see :attr:`turn`
     :ivar condition: the search that selects the resource of a conditional interaction
     :ivar selected: whether the condition selected a resource
     :ivar id: of the resource; empty until a condition has selected it
@@ -56,6 +56,12 @@ class Write:
     @property
     def reference(self) -> str:
         return f"{self.type}/{self.id}"
+
+    @property
+    def turn(self) -> int:
+        """When it runs inside a transaction Bundle: what its door looks up may be written by another entry."""
+        door = self.server.doors.get(self.type)
+        return max(self.rank, getattr(door, "rank", 0)) if self.resource is not None else self.rank
 
     @property
     def changes(self) -> bool:
@@ -122,8 +128,9 @@ class Write:
         if config.references_must_exist:
             check_targets(tx, resource, known | {self.reference}, self.request.base_url)
         if door := self.server.doors.get(self.type):
-            resource = door.admit(tx, resource, self.current.resource if self.exists else None, now=now, config=config)
-        return versions.write(tx, resource, now=now, base_url=self.request.base_url)
+            resource = door.admit(tx, resource, self.current.resource if self.exists else None, now=now, config=config,
+                                  base_url=self.request.base_url)
+        return versions.write(tx, resource, now=now, base_url=self.request.base_url, hops=self.request.hops)
 
     def written(self, version: Version, status: int) -> Response:
         """The response to a write, as ``Prefer: return`` wants it."""
