@@ -69,7 +69,7 @@ def test_equal_chains_are_one_predicate():
     ("_has:AuditEvent:entity:nonsense", "x", "AuditEvent?nonsense"),
     ("_list:not", "1", "without modifier"), ("_list", "$current-problems", "no functional lists"),
     ("_list", "a|1", "an id has no"),
-    ("patient._text", "x", "_text"), ("patient._sort", "name", "_sort")])
+    ("patient._text", "-", "_text"), ("patient._sort", "name", "_sort")])
 def test_chain_refuses_and_says_what_would_do(name, value, words):
     with pytest.raises(UnsupportedCriteria) as refused:
         parse_query("Observation", [(name, value)])

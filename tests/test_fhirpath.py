@@ -137,7 +137,7 @@ def assert_agreement(resource):
     for code, parameter in search_parameters(resource_type).items():
         # The engine finds nothing below abstract types.
         expression = parameter.expression.replace("Resource.", "")
-        if (resource_type, code) in TAKEN_LITERALLY:
+        if (resource_type, code) in TAKEN_LITERALLY or parameter.type == "fulltext":
             continue
         ours = plain.compile(parameter.expression, resource_type)(resource)
         assert distinct(ours) == distinct(engine.compile(expression, resource_type)(resource)), (resource_type, code)

@@ -128,7 +128,7 @@ def test_unknown_parameter_is_refused_when_asked(client):
 
 @pytest.mark.parametrize("query, words", [
     ("birthdate=x", "birthdate"), ("gender:nonsense=male", "nonsense"), ("_has:Observation:code=1", "_has"),
-    ("_filter=x", "_filter"), ("_text=x", "_text"), ("organization.nonsense=x", "nonsense"), ("gender=", "gender"),
+    ("_filter=x", "_filter"), ("_text=-", "_text"), ("_content:exact=x", "_content"), ("organization.nonsense=x", "nonsense"), ("gender=", "gender"),
     ("_sort=height", "_sort"), ("_count=x", "_count"), ("_summary=x", "_summary"), ("_total=x", "_total"),
     ("_cursor=x", "page"), ("_cursor=W10", "page")])
 def test_search_refuses_what_it_cannot_answer(client, query, words):

@@ -241,7 +241,7 @@ def test_unknown_code_is_a_key_error():
 def test_all_gives_the_parameters_that_find_something():
     values = SearchValues({"resourceType": "Encounter", "id": "e", "status": "arrived", "class": {"code": "AMB"},
                            "subject": {"reference": "Patient/1"}})
-    assert set(values.all()) == {"_id", "status", "class", "subject", "patient"}
+    assert set(values.all()) == {"_id", "_content", "status", "class", "subject", "patient"}
     assert values.type == "Encounter"
 
 

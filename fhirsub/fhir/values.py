@@ -41,6 +41,12 @@ class Reference(NamedTuple):
     identifier_value: str = ""
 
 
+class Words(NamedTuple):
+    """The different words of a text, folded, each between blanks: ``" anna maria "``."""
+
+    text: str
+
+
 class Uri(NamedTuple):
     uri: str
 

@@ -14,6 +14,7 @@ from ..fhir.criteria import Criteria
 from ..fhir.criteria.chains import Reverse
 from ..fhir.criteria.code_sets import CodeSet
 from ..fhir.criteria.uris import Above
+from ..fhir.criteria.words import AllWords
 from ..fhir.definitions.parameters import search_parameters
 from .search_clause import clause
 
@@ -58,4 +59,6 @@ def _compared(operand: Any) -> int:
     """``:above`` compares with each beginning of a URL; the codes of one system are a single parameter, but a long one."""
     if isinstance(operand, CodeSet):
         return len({system for system, _ in operand.codes}) + len(operand.codes) // 100
+    if isinstance(operand, AllWords):
+        return len(operand.words)
     return len(operand.uri) if isinstance(operand, Above) else 1

@@ -79,6 +79,8 @@ def _effort(predicate: Predicate | Link) -> tuple[int, ...]:
         return rank(predicate)
     if predicate.negated or predicate.modifier == "missing":
         return _LOOKED_UP
+    if predicate.parameter.type == "fulltext":
+        return _THROUGH
     if predicate.modifier in (None, "exact", "below") or isinstance(predicate.values[0], CodeSet):
         return _RANGE
     return _THROUGH

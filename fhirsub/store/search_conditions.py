@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, func, or_
 
 from ..errors import UnsupportedCriteria
-from ..fhir.criteria import code_sets, dates, numbers, references, strings, tokens, uris
+from ..fhir.criteria import code_sets, dates, numbers, references, strings, tokens, uris, words
 from ..fhir.search_values.strings import fold
 from .search_rows import MAX_PREFIX, code_value, indexed, typed_value
 from .sets import within
@@ -181,6 +181,7 @@ _CONDITIONS: dict[type, Callable[[Any, Any], ColumnElement[bool]]] = {
     uris.SameUri: lambda asked, c: c.value == indexed(asked.uri),
     uris.Below: lambda asked, c: _starts_with(asked.uri, c),
     uris.Above: _above,
+    words.AllWords: lambda asked, c: and_(*(c.text.contains(f" {word} ", autoescape=True) for word in asked.words)),
 }
 
 # The values that a row must have one of, where that can be said.

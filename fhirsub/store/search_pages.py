@@ -87,7 +87,7 @@ def _key(rule: str, resource_type: str) -> Key:
     if code in _IN_RESOURCE:
         return _IN_RESOURCE[code]._replace(descending=rule != code)
     parameter = search_parameters(resource_type).get(code)
-    if parameter is None or parameter.type not in SEARCHABLE or parameter.type == "composite":
+    if parameter is None or parameter.type not in SEARCHABLE or parameter.type in ("composite", "fulltext"):
         reason = f"{resource_type} has no such parameter" if parameter is None else f"a {parameter.type} has no order"
         raise UnsupportedCriteria(f"_sort={rule}: {reason}; sort by another, with - before it if descending")
     return Key(_extreme(parameter, rule != code), int if parameter.type == "date" else str, rule != code)

@@ -9,6 +9,7 @@ String     folded                                folded, if cut        as writte
 Reference  target                                –                     version or ""
 identifier value, as a Token                     system or ""          –
 Uri        as written                            –                     –
+Words      –                                     –                     folded, each between blanks
 Number     low end, :mod:`.sortable`             –                     –
 Quantity   low end, :mod:`.sortable`             system                code of the unit
 =========  ====================================  ====================  ============================================
@@ -31,7 +32,7 @@ from ..fhir.criteria.escapes import escape
 from ..fhir.definitions.parameters import search_parameters
 from ..fhir.search_values import SearchValues, references
 from ..fhir.search_values.strings import fold
-from ..fhir.values import Composite, Date, Number, Quantity, Reference, String, Token, Uri
+from ..fhir.values import Composite, Date, Number, Quantity, Reference, String, Token, Uri, Words
 from .sortable import HIGHEST, LOWEST, sortable
 
 # PostgreSQL takes 2,704 bytes in an index entry; 500 characters are at most 2,000 in UTF-8, type and parameter 128 more.
@@ -41,7 +42,7 @@ MAX_PREFIX = MAX_INDEXED - 64
 
 IN_RESOURCE = frozenset({"_id", "_lastUpdated"})
 _HOLDS = {"List": ("entry", "item", "deleted"), "Group": ("member", "entity", "inactive")}
-SEARCHABLE = frozenset({"token", "string", "date", "reference", "uri", "number", "quantity", "composite"})
+SEARCHABLE = frozenset({"token", "string", "date", "reference", "uri", "number", "quantity", "composite", "fulltext"})
 
 
 def rows(values: SearchValues) -> list[dict[str, Any]]:
@@ -131,6 +132,11 @@ def _uri(code: str, uri: Uri) -> Iterator[dict]:
     yield _row(code, indexed(uri.uri))
 
 
+def _words(code: str, words: Words) -> Iterator[dict]:
+    """Not in the indexed column: no index finds a word in the middle, and each would grow by the whole text."""
+    yield _row(code, text=words.text)
+
+
 def _number(code: str, number: Number) -> Iterator[dict]:
     value, upper = _ends(number)
     yield _row(code, value, upper=upper)
@@ -158,4 +164,4 @@ def _composite(code: str, composite: Composite, part: int) -> Iterator[dict]:
 
 
 _ROWS = {Token: _token, String: _string, Date: _date, Reference: _reference, Uri: _uri, Number: _number,
-         Quantity: _quantity}
+         Quantity: _quantity, Words: _words}

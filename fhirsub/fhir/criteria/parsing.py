@@ -29,12 +29,11 @@ _HARMLESS = {"_format", "_pretty"}  # they say how to write an answer down
 
 _RESULT = "it shapes the result of a search and selects nothing; leave it out"
 _NEEDS_STORE = "needs other resources than the one written; ask for what the resource itself says"
-_NEEDS_TEXT = "needs a text search engine, and this server has none; use string parameters"
 _UNDECIDED = {
     **dict.fromkeys(("_sort", "_count", "_include", "_revinclude", "_summary", "_total", "_elements", "_contained",
                      "_containedType", "_score"), _RESULT),
     "_has": _NEEDS_STORE, "_list": _NEEDS_STORE, "_query": "names a query that this server does not define",
-    "_text": _NEEDS_TEXT, "_content": _NEEDS_TEXT, "_filter": "is not supported; use the search parameters themselves",
+    "_filter": "is not supported; use the search parameters themselves",
     "_type": "the type stands before the ?, one for each criteria"}
 
 

@@ -14,7 +14,7 @@ from ..definitions.parameters import SearchParameter
 from ..definitions.structures import RESOURCE_TYPES
 from ..search_values import SearchValues
 from ..terminology import Codes
-from . import composites, dates, modifiers, numbers, references, strings, tokens, uris
+from . import composites, dates, modifiers, numbers, references, strings, tokens, uris, words
 from .clause import Clause
 from .code_sets import CodeSet
 from .escapes import split
@@ -23,7 +23,8 @@ from .escapes import split
 _PLAIN = ":/|,$\\*!()@;"
 
 _READ = {"token": tokens.parse, "string": strings.parse, "date": dates.parse, "number": numbers.parse_number,
-         "quantity": numbers.parse_quantity, "reference": references.parse, "uri": uris.parse}
+         "quantity": numbers.parse_quantity, "reference": references.parse, "uri": uris.parse,
+         "fulltext": words.parse}
 
 
 class Missing(NamedTuple):

@@ -13,13 +13,19 @@ from types import MappingProxyType
 
 _URL = "http://hl7.org/fhir/SearchParameter/"
 
+# Published as strings without an expression, for each server searches texts in its own way.
+_WORDS = [
+    ["_content", "fulltext", "Resource", "Resource-content", "Search on the entire content of the resource", [], []],
+    ["_text", "fulltext", "Resource", "DomainResource-text", "Search on the narrative of the resource", [], []]]
+
 
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
     """One search parameter of one resource type.
 
     :param code: the name in a search, ``general-practitioner``
-    :param type: token, reference, string, date, uri, number, quantity, composite or special
+    :param type: token, reference, string, date, uri, number, quantity, composite, special, or fulltext, which is
+        published as string
     :param expression: FHIRPath, restricted to the resource type at hand
     :param targets: resource types that a reference may lead to
     :param components: of a composite: ``(code, expression)``, the expression relative to what ``expression`` finds
@@ -38,11 +44,11 @@ class SearchParameter:
 def search_parameters(resource_type: str) -> Mapping[str, SearchParameter]:
     """The parameters of ``resource_type`` by code, with those that every resource has (``_id``, ``_tag``, …).
 
-    ``_text``, ``_content`` and ``_query`` have no expression and are not among them. A type without parameters of its
-    own, or unknown, has only the common ones.
+    ``_query`` has no expression and is not among them. A type without parameters of its own, or unknown, has only the
+    common ones.
     """
     published = _published()
-    rows = published["Resource"] + published.get(resource_type, [])
+    rows = published["Resource"] + _WORDS + published.get(resource_type, [])
     return MappingProxyType({row[0]: _read(row) for row in rows})
 
 

@@ -13,7 +13,7 @@ from ..definitions.parameters import SearchParameter, search_parameters
 from ..fhirpath import plain
 from ..terminology import Codes
 from ..values import Composite
-from . import dates, quantities, references, strings, tokens, uris
+from . import dates, quantities, references, strings, tokens, uris, words
 
 Find = Callable[[dict, dict, str], tuple]
 
@@ -74,6 +74,8 @@ class SearchValues:
 @lru_cache(maxsize=None)
 def _finder(resource_type: str, code: str) -> Find:
     parameter = search_parameters(resource_type)[code]
+    if parameter.type == "fulltext":
+        return words.FIND[code]
     if parameter.type == "composite":
         return _composite(parameter, resource_type)
     return _single(parameter.type, plain.compile(parameter.expression, resource_type))

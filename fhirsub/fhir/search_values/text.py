@@ -4,12 +4,16 @@ Spec: https://hl7.org/fhir/R4/search.html#ptypes
 """
 from __future__ import annotations
 
+import textwrap
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from ..instants import EPOCH
-from ..values import MAX, MIN, Composite, Date, Number, Quantity, Reference, String, Token, Uri
+from ..values import MAX, MIN, Composite, Date, Number, Quantity, Reference, String, Token, Uri, Words
+
+
+MAX_WORDS_LENGTH = 500  # characters of the words that are shown
 
 
 def text(value: Any) -> str:
@@ -62,5 +66,11 @@ def _composite(value: Composite) -> str:
     return "$".join(",".join(map(text, found)) for found in value.components)
 
 
+def _words(value: Words) -> str:
+    """As many whole words as a reader may want to see."""
+    return textwrap.shorten(value.text, MAX_WORDS_LENGTH, placeholder=" …")
+
+
 _TEXTS = {Token: _token, String: lambda value: value.exact, Date: _date, Reference: _reference,
-          Uri: lambda value: value.uri, Number: _number, Quantity: _quantity, Composite: _composite}
+          Uri: lambda value: value.uri, Number: _number, Quantity: _quantity, Composite: _composite,
+          Words: _words}

@@ -24,6 +24,7 @@ WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websock
 
 Operations = tuple[tuple[str, str], ...]
 
+_PUBLISHED = {"fulltext": "string"}
 _OF_THE_SYSTEM = {"transaction", "batch", "history-system", "search-system", "capabilities"}
 
 
@@ -114,7 +115,7 @@ def _coded(codes: frozenset[str]) -> list[dict[str, str]]:
 
 def _search_parameters(name: str) -> list[dict[str, str]]:
     """Those of the kinds that a search can find; the others are refused."""
-    return [{"name": code, "definition": parameter.url, "type": parameter.type}
+    return [{"name": code, "definition": parameter.url, "type": _PUBLISHED.get(parameter.type, parameter.type)}
             for code, parameter in search_parameters(name).items() if parameter.type in SEARCHABLE]
 
 

@@ -19,7 +19,7 @@ from .scope import Scope, scope, takes_types
 # What says where to look and how to answer, not what to find.
 _RESULT = {"_count", "_sort", "_total", "_summary", "_elements", "_format", "_pretty", paging.CURSOR}
 # Filters that R4 defines beside those of the type: never ignored, for the answer would hold too much.
-_FILTERS = {"_has", "_list", "_text", "_content", "_filter", "_query", "_type"}
+_FILTERS = {"_has", "_list", "_filter", "_query", "_type"}
 _TOTALS = ("none", "estimate", "accurate")
 
 
