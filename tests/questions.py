@@ -75,7 +75,11 @@ RESOURCES = {
         chromosome=concepts, windowStart=st.integers(0, 5), windowEnd=st.integers(3, 8))),
     "Group": dict(characteristic=_some(_object(
         code=concepts, valueCodeableConcept=concepts, valueBoolean=st.booleans()))),
-    "ValueSet": dict(url=_one(URLS), version=_one(VERSIONS), name=_one(TEXTS), title=_one(TEXTS), date=_one(DATES),
+    "DocumentReference": dict(description=_one(TEXTS), relatesTo=_some(_object(
+        code=_one(["replaces", "appends"]), target=references("DocumentReference")))),
+    "ValueSet": dict(useContext=_some(_object(
+                         code=codings, valueCodeableConcept=concepts, valueQuantity=quantities, valueRange=ranges)),
+                     url=_one(URLS), version=_one(VERSIONS), name=_one(TEXTS), title=_one(TEXTS), date=_one(DATES),
                      status=_one(["active", "draft"]), identifier=_some(identifiers), jurisdiction=_some(concepts)),
     "QuestionnaireResponse": dict(questionnaire=canonicals, authored=_one(DATES[3:6]), status=st.just("completed"),
                                   identifier=identifiers, source=references("Patient", "Practitioner"))}
@@ -89,6 +93,9 @@ _token = st.one_of(_escaped(CODES), st.builds("{}|{}".format, _escaped(SYSTEMS),
                    _escaped(CODES).map("|".__add__), st.builds("{}|".format, _escaped(SYSTEMS)))
 _type = st.builds("{}|{}|{}".format, _escaped(SYSTEMS), _escaped(CODES), _escaped(CODES))
 _string = st.one_of(_escaped(TEXTS[:-1]), _one(TEXTS).map(lambda text: escape(text[:4])))
+_inside = st.one_of(_string, st.builds(lambda text, start, length: escape(text[start:][:length].strip()), _one(TEXTS),
+                                       st.integers(0, 3), st.integers(2, 9)).filter(bool))
+_words = _one(["anna", "Maria ANNA", "neil", "o", "strasse", "50", "日本", "anna" * 200])
 _date = st.builds("{}{}".format, _one(PREFIXES), _one(DATES))
 _number = st.builds("{}{}".format, _one(PREFIXES), st.one_of(
     _one(NUMBERS), st.decimals(-200, 200, places=1).map("{:f}".format)))
@@ -108,7 +115,8 @@ def _asked(name, kind, *types):
     """Strategies of ``(name:modifier, values)`` for a parameter of this kind."""
     kinds = {
         "token": {"": _token, ":not": _token, ":text": _string, ":of-type": _type},
-        "string": {"": _string, ":exact": _escaped(TEXTS), ":contains": _string},
+        "string": {"": _string, ":exact": _escaped(TEXTS), ":contains": _inside},
+        "words": {"": _words},
         "date": {"": _date}, "number": {"": _number}, "quantity": {"": _quantity}, "code": {"": _token, ":not": _token},
         "uri": {"": _canonical, ":below": _escaped(URLS[:3]), ":above": _escaped(URLS[:3])},
         "url": {"": _escaped(URLS), ":below": _escaped(URLS[:3]), ":above": _escaped(URLS[:3])},
@@ -128,7 +136,7 @@ def _composite(name, *components):
 
 
 _COMMON = [_asked("_id", "id"), _asked("_tag", "token"), _asked("_security", "token"), _asked("_profile", "uri"),
-           _asked("_source", "url")]
+           _asked("_source", "url"), _asked("_content", "words")]
 QUESTIONS = {
     "Patient": [*_COMMON, _asked("identifier", "token"), _asked("family", "string"), _asked("name", "string"),
                 _asked("birthdate", "date"), _asked("email", "email"), _asked("gender", "code"), _asked("active", "email"),
@@ -150,7 +158,10 @@ QUESTIONS = {
                           _composite("chromosome-window-coordinate", _token, _spot, _spot)],
     "Group": [_composite("characteristic-value", _token, _token), _asked("characteristic", "token"),
               _asked("value", "token")],
-    "ValueSet": [_asked("url", "url"), _asked("version", "email"), _asked("name", "string"), _asked("title", "string"),
+    "DocumentReference": [_asked("description", "string"), _asked("relatesto", "reference", "DocumentReference"),
+                          _composite("relationship", _one(["replaces", "appends"]), _reference("DocumentReference"))],
+    "ValueSet": [_composite("context-type-quantity", _token, _quantity), _composite("context-type-value", _token, _token),
+                 _asked("url", "url"), _asked("version", "email"), _asked("name", "string"), _asked("title", "string"),
                  _asked("date", "date"), _asked("identifier", "token"), _asked("jurisdiction", "token")],
     "QuestionnaireResponse": [_asked("questionnaire", "canonical"), _asked("authored", "date"),
                               _asked("identifier", "token"), _asked("source", "reference", "Patient")]}

@@ -94,6 +94,14 @@ def test_what_is_not_plain_says_so(expression):
         plain.types(expression, "Patient")
 
 
+@pytest.mark.parametrize(("expression", "keys"), [
+    ("Observation.code | Observation.component.code", {"code", "component"}), ("Observation.status = 'final'", None),
+    ("Observation.subject.where(resolve() is Patient)", {"subject"}), ("Observation.value.as(Period)", {"valuePeriod"}),
+    ("Observation", None), ("Observation.status & 'x'", None)])
+def test_beginnings_are_the_keys_that_a_plain_expression_needs(expression, keys):
+    assert plain.beginnings(expression, "Observation") == keys
+
+
 @pytest.mark.parametrize("expression, found", [
     ("Patient.name.where(given.count() > 1).family", [("Chalmers", "string")]),
     ("Patient.active.not()", [(False, "boolean")]),

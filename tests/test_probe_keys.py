@@ -22,8 +22,9 @@ encounters = st.builds(lambda status, who, more: {"resourceType": "Encounter", "
                                                   "subject": {"reference": who}, **more},
                        _one(STATUSES), _one(PEOPLE), _one([{}, {"class": {"code": "IMP"}}]))
 versions = st.one_of(*[st.tuples(encounters, encounters)] * 3, st.tuples(*[questions.resources("Patient")] * 2))
-patients = st.builds(lambda id, gp: {"resourceType": "Patient", "id": id, "active": gp == "3", "generalPractitioner": [
-    {"reference": f"Practitioner/{gp}"}]}, _one("12"), _one("34"))
+patients = st.builds(lambda id, gp: {
+    "resourceType": "Patient", "id": id, "active": gp == "3", "birthDate": f"19{gp}0", "name": [{"family": f"Anna{gp}"}],
+    "generalPractitioner": [{"reference": f"Practitioner/{gp}"}]}, _one("12"), _one("34"))
 held = st.dictionaries(_one([*PEOPLE, "Encounter/e", "Patient/p-1.x"]), st.sets(_one(SETS)))
 
 
@@ -52,7 +53,8 @@ further = st.lists(st.one_of(_one(NAMES), st.tuples(_one(NAMES), _one(["union", 
 steps = st.builds(lambda first, further: [first, *further], _one(["a", "b", "c", "state", "inner", "Firehose"]), further)
 criteria = st.one_of(_one([*PEOPLE, *SETS, "Encounter", "Patient", "Encounter/e", "Encounter?status=arrived",
                            "Encounter?patient=1,2", "Encounter?status=planned&class=IMP", "Encounter?status:not=planned",
-                           "Encounter?patient.general-practitioner=Practitioner/3",
+                           "Encounter?patient.general-practitioner=Practitioner/3", "Encounter?patient.name=anna3",
+                           "Encounter?patient.family:contains=nna4", "Encounter?subject:Patient.birthdate=ge1935",
                            "Encounter?subject:Patient.general-practitioner:Practitioner=Practitioner/3,Practitioner/4"]),
                      questions.criteria("Patient"))
 wide = _one(["Encounter", "Encounter?class=IMP,AMB", "Patient/1", "Group/5", "Encounter?patient=1"])

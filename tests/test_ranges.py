@@ -23,7 +23,7 @@ WRITTEN = ["{}{:.2f}", "{}{:.0f}", "{}{:.1f}e-3", "{}{:.0f}e3"]
 def _observation(number, start, end, values):
     component = [{"valueQuantity": {"value": value}} for value in values]
     period = {name: moment for name, moment in (("start", start), ("end", end)) if moment}
-    return {"resourceType": "Observation", "id": "o", "valueQuantity": {"value": number}, "component": component,
+    return {"resourceType": "Observation", "id": "o", "code": {"coding": [{"code": "a"}]}, "valueQuantity": {"value": number}, "component": component,
             "effectivePeriod": period}
 
 
@@ -50,7 +50,7 @@ def test_range_that_matches_is_found_by_its_keys(query, observation):
     ("Observation?date=ge2024-05-01&date=lt2024-06-01", ["low:date", "begin:date"]),
     ("Observation?date=ge2024&date=gt2025", ["high:date"]),
     ("Observation?date=ne2024&value-quantity=gt5", ["high:value-quantity"]),
-    ("Observation?date=gt2024&code=x", []), ("Observation?status=final&date=gt2024", []),
+    ("Observation?date=gt2024&code=x", []), ("Observation?code=x&value-quantity=gt5", ["code+high:code&value-quantity"]), ("Observation?status=final&date=gt2024", []),
     ("Observation?status=final&date=ge2024-05-01&date=le2024-05-02", ["low:date", "begin:date"])])
 def test_range_asks_for_the_ends_that_it_compares(criteria, needs):
     assert list(access(parse(criteria).predicates).needs) == needs

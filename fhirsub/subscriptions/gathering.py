@@ -73,7 +73,7 @@ def _in_use(tx, batch, topics):
 def _chained(written):
     """References of the first link of each chain in use; what is behind further links is looked up one by one."""
     for kind, _, path in (need.partition(":") for need in written.needs):
-        if kind == "chain" and written.current is not None:
+        if kind.partition("+")[0] == "chain" and written.current is not None:
             code = path.partition(".")[0].partition(":")[0]
             yield from (value.target for value in written.current[code])
 

@@ -10,7 +10,7 @@ class Access(NamedTuple):
     :param rank: the lower, the fewer resources are likely to share one of the values
     :param name: of the parameter, or the path of a chain: ``patient:Patient.general-practitioner``
     :param needs: what resources must be asked for besides: ``chain:PATH``, or a kind of keys with the parameter,
-        ``low:value-quantity``; see :func:`.keys.needed_keys`
+        ``low:date``, ``chain+begins:PATH``, ``code+low:code&date``; see :func:`.keys.needed_keys`
     """
 
     rank: tuple[float, int]

@@ -7,14 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..definitions.parameters import search_parameters
+from ..definitions.parameters import SearchParameter, search_parameters
 from ..values import Composite
 from .clause import Clause
 from .escapes import split
 
 
 class Together(NamedTuple):
+    """An operand for each of ``components``, the parameters that the parts of the composite are."""
+
     operands: tuple
+    components: tuple[SearchParameter, ...]
 
     def matches(self, value: Composite) -> bool:
         return all(any(operand.matches(one) for one in found)
@@ -34,9 +37,9 @@ def parse(text: str, clause: Clause, read: Callable) -> Together:
     :raises ValueError: not one value for each component
     """
     known = search_parameters(clause.resource_type)
-    components = [known[code] for code, _ in clause.parameter.components]
+    components = tuple(known[code] for code, _ in clause.parameter.components)
     parts = split(text, "$")
     if len(parts) != len(components) or not all(parts):
         raise ValueError("expected " + "$".join(component.code for component in components))
     return Together(tuple(read(part, clause._replace(parameter=component))
-                          for part, component in zip(parts, components, strict=True)))
+                          for part, component in zip(parts, components, strict=True)), components)

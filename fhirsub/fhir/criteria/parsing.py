@@ -111,9 +111,12 @@ def _predicates(resource_type, name, value, base_url):
     parameter = _parameter(resource_type, name, code)
     if colon and not modifier:
         raise UnsupportedCriteria(f"{resource_type}?{name}: the modifier after the colon is missing")
-    if len(value) > MAX_VALUE_LENGTH or "\0" in value:
-        raise UnsupportedCriteria(f"{resource_type}?{name}: more than {MAX_VALUE_LENGTH} characters, or one that no "
-                                  "text may have", code="value")
+    if len(value) > MAX_VALUE_LENGTH:
+        raise UnsupportedCriteria(f"{resource_type}?{name}: expected at most {MAX_VALUE_LENGTH} characters; got {len(value)}",
+                                  code="value")
+    if "\0" in value:
+        raise UnsupportedCriteria(f"{resource_type}?{name}: the value has a NUL character, which no text may have",
+                                  code="value")
     clause = Clause(resource_type, parameter, modifier or None, base_url)
     url, version = _business_version(clause, value)
     yield predicate.read(url, clause)

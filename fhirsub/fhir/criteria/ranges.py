@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..values import Date, Number, Quantity
 
 LOW, HIGH, BEGIN = "low", "high", "begin"   # of a value the low end, the high end, and what lies between
+KINDS = frozenset({LOW, HIGH, BEGIN})
 
 _LEVELS = 21
 _LAST = (1 << _LEVELS) - 1

@@ -4,16 +4,14 @@ Spec: https://hl7.org/fhir/R4/search.html#string
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..search_values.strings import fold
 from ..values import String
+from . import pieces
 from .clause import Clause
 from .escapes import escape, unescape
 from .tokens import comparable
-
-_BEGINNINGS = (8, 4, 2, 1)    # characters; finer steps would make a resource look under more keys
 
 
 class StartsWith(NamedTuple):
@@ -28,8 +26,8 @@ class StartsWith(NamedTuple):
     def key(self) -> None:
         return None
 
-    def beginning(self) -> str | None:
-        return _beginning(self.folded)
+    def piece(self) -> pieces.Piece | None:
+        return pieces.beginning(self.folded)
 
 
 class Contains(NamedTuple):
@@ -44,8 +42,8 @@ class Contains(NamedTuple):
     def key(self) -> None:
         return None
 
-    def beginning(self) -> None:
-        return None
+    def piece(self) -> pieces.Piece | None:
+        return pieces.part(self.folded)
 
 
 class Exact(NamedTuple):
@@ -60,8 +58,8 @@ class Exact(NamedTuple):
     def key(self) -> None:
         return None
 
-    def beginning(self) -> str | None:
-        return _beginning(fold(self.exact))
+    def piece(self) -> pieces.Piece | None:
+        return pieces.beginning(fold(self.exact))
 
 
 def parse(text: str, clause: Clause) -> StartsWith | Contains | Exact:
@@ -73,13 +71,3 @@ def parse(text: str, clause: Clause) -> StartsWith | Contains | Exact:
     if clause.modifier == "exact":
         return Exact(plain)
     return Contains(comparable(plain)) if clause.modifier == "contains" else StartsWith(comparable(plain))
-
-
-def probes(value: String) -> Iterator[str]:
-    """The beginnings of every operand that this value could match."""
-    yield from {value.folded[:length] for length in _BEGINNINGS if len(value.folded) >= length}
-
-
-def _beginning(folded: str) -> str | None:
-    """Of a text that values must begin with, as much as they are looked up by."""
-    return next((folded[:length] for length in _BEGINNINGS if len(folded) >= length), None)

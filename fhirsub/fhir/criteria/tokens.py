@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..search_values.strings import fold
 from ..values import Token
-from . import code_sets
+from . import code_sets, pieces
 from .clause import Clause
 from .escapes import escape, split, unescape
 
@@ -72,6 +72,9 @@ class Display(NamedTuple):
 
     def key(self) -> None:
         return None
+
+    def piece(self) -> pieces.Piece | None:
+        return pieces.beginning(self.folded)
 
 
 class OfType(NamedTuple):

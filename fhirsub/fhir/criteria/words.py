@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..search_values.words import split
 from ..values import Words
+from . import pieces
 from .clause import Clause
 from .escapes import unescape
 
@@ -31,6 +32,9 @@ class AllWords(NamedTuple):
 
     def key(self) -> None:
         return None
+
+    def piece(self) -> pieces.Piece:
+        return pieces.word(self.words)
 
 
 def parse(text: str, clause: Clause) -> AllWords:

@@ -62,6 +62,16 @@ def types(expression: str, resource_type: str, here: str = "") -> tuple[str, ...
     return tuple(path.type for path in _paths(parse(expression), _Scope(here or resource_type, resource_type)))
 
 
+def beginnings(expression: str, resource_type: str) -> frozenset[str] | None:
+    """The JSON keys of a resource without any of which ``expression`` selects nothing; None if it may even so."""
+    try:
+        paths = _paths(parse(expression), _Scope(resource_type, resource_type))
+    except NotPlain:
+        return None
+    keys = {path.steps[0] if path.steps else None for path in paths}
+    return frozenset(keys) if all(isinstance(key, str) for key in keys) else None
+
+
 class _Scope(NamedTuple):
     here: str
     resource_type: str

@@ -78,14 +78,20 @@ def _finder(resource_type: str, code: str) -> Find:
         return words.FIND[code]
     if parameter.type == "composite":
         return _composite(parameter, resource_type)
-    return _single(parameter.type, plain.compile(parameter.expression, resource_type))
+    return _single(parameter.type, plain.compile(parameter.expression, resource_type),
+                   plain.beginnings(parameter.expression, resource_type))
 
 
-def _single(search_type: str, extract: plain.Extract) -> Find:
-    """``find(node, resource, base_url)``: what a parameter finds below ``node``, each value once."""
+def _single(search_type: str, extract: plain.Extract, keys: frozenset[str] | None = None) -> Find:
+    """``find(node, resource, base_url)``: what a parameter finds below ``node``, each value once.
+
+    :param keys: of a node, if it must have one of them for there to be anything
+    """
     convert = _CONVERT[search_type]
 
     def find(node, resource, base_url):
+        if keys is not None and keys.isdisjoint(node):
+            return ()
         selected = extract(node, resource)
         if not selected:    # most parameters of most resources
             return ()
