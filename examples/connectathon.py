@@ -109,7 +109,8 @@ class App(Party):
 
 
 def observation(code, **more):
-    return {"resourceType": "Observation", "status": "final", "code": {"coding": [{"system": LOINC, "code": code}]}, **more}
+    return {"resourceType": "Observation", "status": "final",
+            "code": {"coding": [{"system": LOINC, "code": code}]}, **more}
 
 
 def create_a_subscription(app):
@@ -151,7 +152,8 @@ def off_is_respected(app):
 
 def websocket_pings(app):
     """5. A browser app binds its Subscriptions on one websocket and is pinged."""
-    made = [app.subscribes(f"Observation?code={LOINC}|{code}", type="websocket") for code in ("8310-5", "8310-5,2708-6")]
+    made = [app.subscribes(f"Observation?code={LOINC}|{code}", type="websocket")
+            for code in ("8310-5", "8310-5,2708-6")]
     socket = app.socket()
     for subscription in made:
         app.binds(socket, subscription)

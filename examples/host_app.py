@@ -6,7 +6,8 @@ It keeps beds in a table of its own and shows them as FHIR Locations at ``/beds`
 the transaction that stores the bed: if that commits, whoever subscribed is notified; if it rolls back, nobody is.
 
     curl -X POST localhost:5000/fhir/Subscription -H 'Content-Type: application/fhir+json' -d '{
-        "resourceType": "Subscription", "status": "requested", "reason": "beds", "criteria": "Location?status=suspended",
+        "resourceType": "Subscription", "status": "requested", "reason": "beds",
+        "criteria": "Location?status=suspended",
         "channel": {"type": "rest-hook", "endpoint": "http://127.0.0.1:9000/beds", "payload": "application/fhir+json"}}'
     curl -X PUT localhost:5000/beds/12 -H 'Content-Type: application/json' -d '{"ward": "West", "status": "suspended"}'
 """
@@ -18,8 +19,9 @@ import fhirsub
 STATUSES = ("active", "suspended", "inactive")
 
 metadata = MetaData()
-bed_table = Table("bed", metadata, Column("number", Integer, primary_key=True), Column("ward", String(40), nullable=False),
-                  Column("status", String(10), nullable=False), Column("version", Integer, nullable=False))
+bed_table = Table("bed", metadata, Column("number", Integer, primary_key=True),
+                  Column("ward", String(40), nullable=False), Column("status", String(10), nullable=False),
+                  Column("version", Integer, nullable=False))
 
 
 def location(bed):

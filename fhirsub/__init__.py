@@ -22,6 +22,7 @@ _HOMES = {
     "Notification": "fhirsub.delivery.notification",
     "TryLater": "fhirsub.delivery.channels",
     "GiveUp": "fhirsub.delivery.channels",
+    "SetAside": "fhirsub.delivery.channels",
     "FHIRSubError": "fhirsub.errors",
     "UnsupportedCriteria": "fhirsub.errors",
 }

@@ -70,9 +70,10 @@ class FHIRSub:
         self.dispatcher = Dispatcher(self.database, self.config, now=utcnow, channels=self.channels, vault=vault)
         self.retention = Retention(self.database, self.config, now=utcnow)
         self.tail = Tail(self.database, self.config, utcnow)
-        self._running, self._threads, self._starting = [], [], threading.Lock()
-        self._mount(app, {"Subscription": SubscriptionDoor(self.channels, vault), "EventDefinition": EventDefinitionDoor(),
-                          "StructureDefinition": ExtensionDoor()})
+        self._app, self._started, self._starting = app, False, threading.Lock()
+        self._running, self._threads = [], []
+        self._mount(app, {"Subscription": SubscriptionDoor(self.channels, vault),
+                          "EventDefinition": EventDefinitionDoor(), "StructureDefinition": ExtensionDoor()})
         app.extensions[NAME] = self
 
     def channel(self, kind):
@@ -85,7 +86,7 @@ class FHIRSub:
                 def send(self, notification):
                     print(notification.id)
 
-        :param kind: the ``Subscription.channel.type`` that it delivers; R4's own codes, so ``email``, ``sms`` or ``message``
+        :param kind: the ``Subscription.channel.type`` that it delivers; also R4's own codes, such as ``sms``
         """
         def add(make):
             self.channels[kind] = make()
@@ -93,12 +94,12 @@ class FHIRSub:
         return add
 
     def _mount(self, app, doors):
-        server = Server(database=self.database, config=self.config, now=utcnow, doors=doors, channels=self.channels,
-                        software_version=__version__)
-        blueprint = rest.blueprint(server)
+        self.server = Server(database=self.database, config=self.config, now=utcnow, doors=doors,
+                             channels=self.channels, software_version=__version__)
+        blueprint = rest.blueprint(self.server)
         self.sockets = sockets.register(blueprint, self.tail, self.config)
         app.register_blueprint(blueprint)
-        app.register_blueprint(monitoring.blueprint(server, self.dispatcher.outcomes))
+        app.register_blueprint(monitoring.blueprint(self.server, self.dispatcher.outcomes))
         app.before_request(self.start)
 
     def migrate(self):
@@ -108,22 +109,25 @@ class FHIRSub:
 
     def start(self):
         """Start the threads of this process, once; without the setting WORKERS only what its websockets need."""
-        if self._threads:
+        if self._started:
             return
         with self._starting:
-            if self._threads:
+            if self._started:
                 return
+            self._started = True
+            monitoring.warn(self._app, self.config)
             loops = [self.tail] if self.config.websocket_path else []
             if self.config.workers:
                 loops += [self.matcher, self.dispatcher, self.retention]
-            self._threads = [threading.Thread(target=loop.run, name=f"fhirsub-{type(loop).__name__.lower()}", daemon=True)
-                             for loop in loops]
             self._running = loops
+            names = [f"{NAME}-{type(loop).__name__.lower()}" for loop in loops]
+            self._threads = [threading.Thread(target=loop.run, name=name, daemon=True)
+                             for loop, name in zip(loops, names)]
             for thread in self._threads:
                 thread.start()
 
     def wind_down(self):
-        """Begin nothing new: no batch, no notification; sockets are told to come back later. Requests are still served."""
+        """Begin nothing new: no batch, no notification; sockets are told to come back. Requests are still served."""
         self.sockets.close()
         for loop in self._running:
             loop.stop()
@@ -133,7 +137,7 @@ class FHIRSub:
         self.wind_down()
         for thread in self._threads:
             thread.join(timeout_s)
-        self._threads, self._running = [], []
+        self._threads, self._running, self._started = [], [], False
         self.egress.close()
         self.database.dispose()
 
@@ -142,8 +146,8 @@ class FHIRSub:
 
         The transaction's commit lets the change be matched and notified; its rollback leaves nothing behind.
 
-        :param change: :class:`~fhirsub.store.changes.Change` with ``resource``: the version as just written, also as an object of
-            fhir.resources; a ``delete`` has none
+        :param change: :class:`~fhirsub.store.changes.Change` with ``resource``: the version as just written, also as an
+            object of fhir.resources; a ``delete`` has none
         :param connection: SQLAlchemy Connection (of a Session: ``session.connection()``) to the database of FHIRSub
         :returns: the number of the change
         :raises Unprocessable: the resource is not what the change says, or a type whose writes go through REST
@@ -157,8 +161,8 @@ class FHIRSub:
         :param focus: whom it is about: ``"Encounter/1"`` of this server, or a resource of the application's own store,
             also as an object of fhir.resources
         :param context: further references that belong to it, ``["Patient/1"]``
-        :param connection: SQLAlchemy Connection of the application's transaction, as for :meth:`record`; None: the event
-            is recorded at once
+        :param connection: SQLAlchemy Connection of the application's transaction, as for :meth:`record`; None: the
+            event is recorded at once
         :returns: the number of the change
         :raises Unprocessable: no such event, one that fires by itself, or a focus that is not here
         """

@@ -44,7 +44,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """``{"at": "…", "level": "ERROR", "logger": "…", "message": "…", "error": "KeyError", "places": ["a.py:12 send"]}``"""
+    """``{"at": "…", "level": "ERROR", "logger": "…", "message": "…", "error": "KeyError", "places": ["a.py:12 f"]}``"""
 
     def format(self, record):
         told = {"at": _at(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}

@@ -72,16 +72,20 @@ def listen(host, port):
     """A bound socket for the web server.
 
     :raises OSError: the address is taken or not ours; the text says so
+    :raises ValueError: there is no such port
     """
     import socket
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; without it an answer waits 40 ms for an ACK
+    # Inherited; without it an answer waits 40 ms for an ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port") from None
+    except OverflowError:
+        raise ValueError(f"FHIRSUB_PORT: expected a port from 0 to 65535, got {port}") from None
     listener.listen(BACKLOG)
     return listener
 
@@ -93,6 +97,7 @@ def _open_many_files():
 
 
 def _say_where(fhirsub, at):
-    config = fhirsub.config
-    socket_url = f", websocket ws://{at}{config.base_path}{config.websocket_path}" if config.websocket_path else ""
-    click.echo(f"fhirsub on http://{at}{config.base_path}{socket_url}, database {fhirsub.database.shown}")
+    base_url = f"http://{at}{fhirsub.config.base_path.rstrip('/')}"
+    socket_url = fhirsub.server.websocket_url(base_url)
+    listening = f"{base_url}, websocket {socket_url}" if socket_url else base_url
+    click.echo(f"fhirsub on {listening}, database {fhirsub.database.shown}")

@@ -1,6 +1,7 @@
 """``fhirsub status``: how the pipeline stands, as a table for people and as JSON for programs."""
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
@@ -11,8 +12,8 @@ from .delivery import overview
 from .errors import StorageError
 from .fhir import json
 from .fhir.instants import instant_text
+from .store import migrate
 from .store.database import Database
-from .store.migrate import revision
 
 SHOWN = 50  # Subscriptions in the table; JSON has all
 
@@ -38,14 +39,15 @@ def show(settings: Mapping, *, as_json: bool) -> None:
     """Print the status of the database that the settings name; it is not migrated and nothing is written.
 
     :raises ValueError: a setting is wrong
-    :raises StorageError: the database is unreachable, or has no tables
+    :raises StorageError: the database is unreachable, or has no tables, or not those of this version
     """
     config = Config(settings)
     database = Database(config.database, config.connections)
     try:
+        if database.dialect == "sqlite" and not os.path.exists(database.engine.url.database):
+            raise StorageError(f"{database.shown} does not exist; fhirsub migrate makes it")  # as reading it would
         with database.read() as tx:
-            if revision(tx) is None:
-                raise StorageError(f"{database.shown} has no tables yet; fhirsub migrate makes them")
+            migrate.check(database, tx)
         found = status(database, now=datetime.now(timezone.utc))
     finally:
         database.dispose()
@@ -71,11 +73,13 @@ def table(found: dict) -> str:
 
 def _standing(one: overview.Standing, now: datetime) -> dict:
     return {"id": one.id, "status": one.status, "error": one.error, "waiting": one.waiting, "parked": one.parked,
-            "failedAttempts": one.attempts, "underWay": one.under_way, "nextAttempt": one.due_at and instant_text(one.due_at),
+            "failedAttempts": one.attempts, "underWay": one.under_way,
+            "nextAttempt": one.due_at and instant_text(one.due_at),
             "lagSeconds": one.oldest and round((now - one.oldest).total_seconds(), 3)}
 
 
 def _row(one: dict) -> tuple[str, ...]:
-    lag_s = one["lagSeconds"]
-    return (one["id"], one["status"], str(one["waiting"]), str(one["parked"]), "" if lag_s is None else f"{lag_s:.0f} s",
-            str(one["failedAttempts"]), "under way" if one["underWay"] else one["nextAttempt"] or "", one["error"] or "")
+    lag = "" if one["lagSeconds"] is None else f"{one['lagSeconds']:.0f} s"
+    next_attempt = "under way" if one["underWay"] else one["nextAttempt"] or ""
+    return (one["id"], one["status"], str(one["waiting"]), str(one["parked"]), lag, str(one["failedAttempts"]),
+            next_attempt, one["error"] or "")

@@ -29,9 +29,9 @@ class Browser:
         self.process = subprocess.Popen([path(), *FLAGS, f"--user-data-dir={folder}", "about:blank"],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         told = wait(lambda: (folder / "DevToolsActivePort").exists() and (folder / "DevToolsActivePort").read_text(), START_S)
-        pages = requests.get(f"http://127.0.0.1:{told.split()[0]}/json/list", timeout=5).json()
+        pages = requests.get(f"http://127.0.0.1:{told.split()[0]}/json/list", timeout=START_S).json()
         url = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
-        self.connection = websocket.create_connection(url, timeout=10, suppress_origin=True)
+        self.connection = websocket.create_connection(url, timeout=START_S, suppress_origin=True)
         self.numbers = itertools.count(1)
 
     def command(self, method, **parameters):
@@ -61,7 +61,7 @@ class Browser:
         self.process.wait(10)
 
 
-def wait(true, within_s=10):
+def wait(true, within_s=30):
     """What ``true`` returns once that is something."""
     end = time.monotonic() + within_s
     while not (value := true()):

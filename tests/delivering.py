@@ -16,6 +16,7 @@ from fhirsub.delivery.dispatcher import Dispatcher
 from fhirsub.delivery.egress import Egress
 from fhirsub.store import versions
 from fhirsub.store.tables import cursor
+from fhirsub.subscriptions.kept_secrets import KeptSecrets
 from fhirsub.subscriptions.secrets import Vault
 
 FHIR = "application/fhir+json"
@@ -38,7 +39,9 @@ class Delivery(Pipeline):
         channel |= {"payload": payload} if payload else {}
         if header:
             with self.database.write() as tx:
-                channel["header"] = self.vault.hide(tx, id, header)
+                secrets = KeptSecrets(tx, [id])
+                channel["header"] = self.vault.hide(secrets.of(id), header)
+                secrets.save()
         written = super().subscribe(criteria, id=id, **{"channel": channel} | more)
         self.match()
         return written

@@ -56,6 +56,13 @@ class Client:
     def put(self, path, body, **headers):
         return self.request("PUT", path, body, headers)
 
+    def put_all(self, *resources):
+        """Store these by one transaction."""
+        entries = [{"request": {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"},
+                    "resource": resource} for resource in resources]
+        response = self.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        assert response.status_code == 200, response.text
+
     def patch(self, path, operations, **headers):
         return self.request("PATCH", path, operations, {"Content-Type": "application/json-patch+json", **headers})
 

@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -55,10 +56,14 @@ class Live:
         return status
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # told to stop while it starts
+            self.__exit__()
+            raise
 
     def __exit__(self, *error):
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.kill()
 
 
@@ -83,9 +88,15 @@ class Client:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One below those that the system gives to clients: nobody takes it while the server is down."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                port = random.randrange(20_000, 32_000)
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass  # somebody else's
 
 
 def observation(code="718-7", **more):

@@ -55,7 +55,7 @@ class Receiver:
         with self._arrived:
             return [arrival for arrival in self.arrivals if arrival.path == path]
 
-    def wait(self, count, path=None, timeout_s=10.0):
+    def wait(self, count, path=None, timeout_s=60.0):
         """The arrivals, once there are ``count`` of them; those there are when the time is over."""
         deadline = time.monotonic() + timeout_s
         with self._arrived:

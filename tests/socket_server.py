@@ -16,26 +16,27 @@ from socket import SO_SNDBUF, SOL_SOCKET
 from flask import Blueprint, Flask, request
 
 from fhirsub.config import Config
-from fhirsub.delivery.tail import Tail
+from fhirsub.delivery import tail
 from fhirsub.errors import FHIRSubError
 from fhirsub.store.database import Database
 from fhirsub.web import socket, sockets, wire
 from event_log import happen
 
-SETTINGS = {"WEBSOCKET_PING_S": 0.5, "WEBSOCKET_IDLE_S": 4.0, "WEBSOCKET_BINDS": 5, "WEBSOCKET_MESSAGE_BYTES": 256,
-            "WEBSOCKET_ORIGINS": "https://app.example.org"}
+SETTINGS = {"WEBSOCKET_PING_S": 0.3, "WEBSOCKET_IDLE_S": 2.5, "WEBSOCKET_BINDS": 5, "WEBSOCKET_MESSAGE_BYTES": 256,
+            "WEBSOCKET_ORIGINS": "https://app.example.org", "SWEEP_S": 0.3}
 socket.PONG_S = 1.0
 wire.SEND_S = 1.0
+tail.GRACE_S = 0.2
 
 
 def application(database):
     """``/fhir/websocket``; ``POST /happen/ID?count=2`` appends events, ``POST /close`` lets the server go away."""
     config, app, fhir = Config(SETTINGS), Flask("sockets"), Blueprint("fhir", __name__, url_prefix="/fhir")
-    tail = Tail(database, config, lambda: datetime.now(timezone.utc))
-    open_sockets = sockets.register(fhir, tail, config)
+    following = tail.Tail(database, config, lambda: datetime.now(timezone.utc))
+    open_sockets = sockets.register(fhir, following, config)
     fhir.register_error_handler(FHIRSubError, lambda error: (str(error), error.status, error.headers))
     app.register_blueprint(fhir)
-    threading.Thread(target=tail.run, daemon=True).start()
+    threading.Thread(target=following.run, daemon=True).start()
 
     @app.post("/happen/<subscription_id>")
     def append(subscription_id):

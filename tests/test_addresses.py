@@ -1,11 +1,13 @@
 import socket
 
 import pytest
+from pipeline import NOW
 from receiver import Receiver
 
 from fhirsub.config import Config
 from fhirsub.delivery.addresses import Reach, check_elsewhere, check_endpoint, loopback_allowed
 from fhirsub.delivery.egress import Egress, Request
+from fhirsub.delivery.resolving import KEPT, MAX_KEPT, Resolver
 from fhirsub.errors import Unprocessable
 
 PUBLIC = {"HOST": "0.0.0.0"}
@@ -153,3 +155,29 @@ def test_loopback_is_allowed_while_server_listens_on_it(host, allowed):
 def test_reach_names_setting_it_cannot_read(name, value):
     with pytest.raises(ValueError, match=name):
         Reach(Config({name: value}, {}))
+
+
+def test_resolver_asks_again_only_after_a_while():
+    asked, clock = [], [NOW]
+
+    def resolve(host, port, type):
+        asked.append(host)
+        if host == "gone":
+            raise OSError
+        return resolver("8.8.8.8")(host, port, type)
+
+    remembering = Resolver(lambda: clock[0], resolve)
+    for _ in range(3):
+        check_endpoint("https://known/", Config(PUBLIC, {}), remembering)
+        check_endpoint("https://gone/", Config(PUBLIC, {}), remembering)
+    assert asked == ["known", "gone"]
+    clock[0] += KEPT
+    check_endpoint("https://known/", Config(PUBLIC, {}), remembering)
+    assert asked == ["known", "gone", "known"]
+
+
+def test_resolver_remembers_only_so_many():
+    remembering = Resolver(lambda: NOW, resolver("8.8.8.8"))
+    for number in range(2 * MAX_KEPT + 1):
+        remembering(f"host{number}", 443, socket.SOCK_STREAM)
+    assert len(remembering._kept) <= MAX_KEPT

@@ -50,7 +50,7 @@ def misuse(client):
         assert client.request(method, path, body, **{"X-Request-Id": CANARY})[0] >= 400
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("live_url, log_format", [("sqlite", "text"), ("postgresql", "json")], indirect=["live_url"])
 def test_canary_is_nowhere_but_where_it_belongs(live_url, tmp_path, log_format):
     live = Live(live_url, tmp_path, LOG_FORMAT=log_format, LOG_LEVEL="DEBUG", ATTEMPT_TIMEOUT_S="0.5",
                 RETRY_SCHEDULE_S="0.1 0.1", RETRY_FLOOR_S="0.1", SWEEP_S="0.2")

@@ -47,7 +47,8 @@ def test_taken_port_is_named(sqlite_url, tmp_path):
 
 
 @pytest.mark.parametrize("url, words", [("mysql://x/y", "sqlite:///path or postgresql://"),
-                                        ("sqlite://", "a file"), ("nonsense", "sqlite:///path or postgresql://")])
+                                        ("sqlite://", "a file"), ("nonsense", "sqlite:///path or postgresql://"),
+                                        ("postgresql://x/y?sslmood=off", 'FHIRSUB_DATABASE: invalid connection option "sslmood"')])
 def test_unusable_database_is_misuse(url, words, tmp_path):
     failed = run("migrate", "--database", url, folder=tmp_path)
     assert failed.returncode == 2 and words in failed.stderr and "Traceback" not in failed.stderr
@@ -61,6 +62,23 @@ def test_unreachable_database_is_a_failure(tmp_path):
 def test_setting_of_wrong_kind_is_misuse(tmp_path):
     failed = run("serve", folder=tmp_path, FHIRSUB_PORT="eighty")
     assert failed.returncode == 2 and "FHIRSUB_PORT: expected a whole number" in failed.stderr
+
+
+def test_port_that_there_is_not_is_misuse(sqlite_url, tmp_path):
+    failed = run("serve", "--port", "99999", "--database", sqlite_url, folder=tmp_path)
+    assert failed.returncode == 2 and "FHIRSUB_PORT: expected a port from 0 to 65535" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_unknown_resource_type_is_misuse(sqlite_url, tmp_path):
+    failed = run("serve", "--port", "0", "--database", sqlite_url, folder=tmp_path, FHIRSUB_RESOURCE_TYPES="Patientt")
+    assert failed.returncode == 2 and "'Patientt' is no R4 resource type" in failed.stderr
+
+
+def test_start_line_tells_where_the_websocket_is(sqlite_url, tmp_path):
+    with Live(sqlite_url, tmp_path, WEBSOCKET_PATH="socket/") as live:
+        [told] = Client(live).request("GET", "metadata")[1]["rest"][0]["extension"][:1]
+        assert f"websocket {told['valueUri']}," in live.line and told["valueUri"].endswith("/fhir/socket")
 
 
 def test_public_bind_refuses_loopback_endpoints(sqlite_url, tmp_path):

@@ -610,7 +610,7 @@ def test_event_that_comes_while_a_subscription_is_let_go_is_sent(postgresql_data
     for count in range(1, 101):
         d.happen()
         if count % 10 == 0:  # let it come to rest, without a sweep that could help
-            assert len(d.receiver.wait(count * 5, timeout_s=5)) == count * 5
+            assert len(d.receiver.wait(count * 5)) == count * 5
     running.stop()
     d.egress.close()
     assert [d.numbers(f"/{number}") for number in range(5)] == [list(range(1, 101))] * 5
@@ -655,7 +655,7 @@ def test_retry_comes_by_itself(delivery):
     d.receiver.behave("/a", status(500), status(500), status(200))
     running = Running(d.dispatcher)
     d.happen()
-    assert len(d.receiver.wait(3, timeout_s=5)) == 3
+    assert len(d.receiver.wait(3)) == 3
     running.stop()
 
 

@@ -57,6 +57,11 @@ def test_check_names_the_element_and_what_would_do(door, more, expression, words
     assert issue.expression == expression and words in issue.diagnostics
 
 
+@pytest.mark.parametrize("kind", [{}, [], None, 5])
+def test_fill_leaves_a_type_that_is_no_code_to_the_schema(door, kind):
+    assert door.fill(subscription(channel={"type": kind}))["channel"]["type"] == kind
+
+
 def test_check_names_every_problem_at_once(door):
     with pytest.raises(Unprocessable) as refused:
         door.check(subscription(status="error", criteria="Nonsense", channel={"type": "sms"}), config=CONFIG)
@@ -81,21 +86,23 @@ def test_fill_makes_up_for_what_the_connectathon_left_out(door):
     ({"end": "2024-05-01T12:00:00Z"}, "off"), ({"end": "2024-05-01T12:00:01Z"}, "active"),
 ])
 def test_admit_sets_the_status(door, database, sent, stored):
-    with database.write() as tx:
-        admitted = door.admit(tx, subscription(**sent) | {"error": "old"}, None, now=NOW, config=CONFIG)
+    admitted = admitted_by(door, database, subscription(**sent) | {"error": "old"})
     assert admitted["status"] == stored and "error" not in admitted
 
 
 def test_admit_without_status_is_active(door, database):
     sent = {name: value for name, value in subscription().items() if name != "status"}
-    with database.write() as tx:
-        assert door.admit(tx, sent, None, now=NOW, config=CONFIG)["status"] == "active"
+    assert admitted_by(door, database, sent)["status"] == "active"
+
+
+def admitted_by(door, database, sent, current=None):
+    with database.write() as tx, door.admitting(tx, ["s"], now=NOW, config=CONFIG) as admit:
+        return admit(sent, current)
 
 
 def admit(door, database, *headers, current=None):
-    with database.write() as tx:
-        sent = subscription(channel={"header": list(headers)} if headers else {})
-        return door.admit(tx, sent, current, now=NOW + timedelta(0), config=CONFIG)["channel"].get("header")
+    sent = subscription(channel={"header": list(headers)} if headers else {})
+    return admitted_by(door, database, sent, current)["channel"].get("header")
 
 
 def reveal(door, database, *headers):
@@ -123,15 +130,14 @@ def test_mask_written_back_keeps_the_secret_and_a_new_value_replaces_it(door, da
 def test_mask_sends_no_secret_to_another_host(door, database, endpoint):
     before = subscription(channel={"header": ["Authorization: ***"]})
     admit(door, database, "Authorization: Bearer abc")
-    with pytest.raises(Unprocessable, match="give the value"), database.write() as tx:
-        door.admit(tx, moved(before, endpoint), before, now=NOW, config=CONFIG)
+    with pytest.raises(Unprocessable, match="give the value"):
+        admitted_by(door, database, moved(before, endpoint), before)
 
 
 def test_mask_keeps_the_secret_for_another_path_of_the_same_host(door, database):
     before = subscription(channel={"header": ["Authorization: ***"]})
     admit(door, database, "Authorization: Bearer abc")
-    with database.write() as tx:
-        door.admit(tx, moved(before, "http://127.0.0.1:9/other"), before, now=NOW, config=CONFIG)
+    admitted_by(door, database, moved(before, "http://127.0.0.1:9/other"), before)
     assert reveal(door, database, "Authorization: ***") == ["Authorization: Bearer abc"]
 
 
@@ -146,7 +152,7 @@ def test_mask_without_a_stored_secret_is_refused(door, database):
 
 def test_secret_is_forgotten_when_its_header_goes(door, database):
     admit(door, database, "Authorization: Bearer abc")
-    admit(door, database, current=subscription())
+    admit(door, database, current=subscription(channel={"header": ["Authorization: ***"]}))
     with database.read() as tx:
         assert tx.execute(select(secret_header)).all() == []
 

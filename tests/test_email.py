@@ -26,7 +26,7 @@ def server():
         yield running
 
 
-def email(port=0, **settings):
+def email(port=587, **settings):
     given = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": port, "SMTP_TLS": "none", "SMTP_SENDER": "fhir@example.org"}
     return Email(Config(given | settings, {}), lambda: NOW)
 

@@ -1,4 +1,5 @@
 """examples/browser in a real browser: headless Chromium."""
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,21 +39,31 @@ class Served:
         self.process.wait()
 
 
-@pytest.fixture
-def served(sqlite_url, tmp_path):
-    served = Served(sqlite_url, tmp_path)
+@pytest.fixture(scope="module")
+def served(sqlite_template, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copy(sqlite_template, folder / "fhirsub.db")
+    served = Served(f"sqlite:///{folder}/fhirsub.db", folder)
     served.start()
     yield served
     served.stop()
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = chromium.Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
 @pytest.fixture
-def page(served, tmp_path):
-    browser = chromium.Browser(tmp_path / "profile")
+def page(served, browser, tmp_path):
+    """The page of somebody who has never been here."""
+    browser.open(served.url)
+    browser.run("localStorage.clear()")
     browser.open(served.url)
     yield browser
     browser.screenshot(tmp_path / "page.png")
-    browser.close()
 
 
 def cells(page):
@@ -102,7 +113,7 @@ def test_page_binds_again_after_a_reload_and_a_restart_and_shows_what_was_missed
     served.start()
     observation = {"resourceType": "Observation", "status": "final",
                    "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]}}
-    requests.post(f"{served.url}fhir/Observation", json=observation, timeout=5).raise_for_status()
+    requests.post(f"{served.url}fhir/Observation", json=observation, timeout=30).raise_for_status()
     wait(lambda: cells(page)[0][2:4] == ["bound", "1"], 30)
 
 
@@ -111,12 +122,12 @@ def test_page_deletes_a_subscription(page, served):
     id = bound(page)[0][1]
     page.run("document.querySelector('#subscriptions button').click()")
     wait(lambda: cells(page) == [])
-    assert requests.get(f"{served.url}fhir/Subscription/{id}", timeout=5).status_code == 410
+    assert requests.get(f"{served.url}fhir/Subscription/{id}", timeout=30).status_code == 410
 
 
 def test_page_shows_that_a_subscription_was_switched_off_elsewhere(page, served):
     subscribe(page, "Observation?code=http://loinc.org|72166-2")
     id = bound(page)[0][1]
-    requests.delete(f"{served.url}fhir/Subscription/{id}", timeout=5)
+    requests.delete(f"{served.url}fhir/Subscription/{id}", timeout=30)
     wait(lambda: cells(page)[0][2] == "off")
     assert page.run("localStorage.subscriptions") == "[]"

@@ -191,6 +191,8 @@ def test_condition_takes_one_value(expression, holds):
     ("status <> 'a'", "FHIRPath says !="),
     ("status = 'a", "position 10: a string that does not end"),
     ("status = #", "position 10: '#' means nothing"),
+    ("period.start > @2024-13-01", "position 16: '2024-13-01' is no date: month must be in"),
+    ("period.start > @202", "position 16: expected a date such as 2024"),
     ("status = ", "position 10: expected a path or a value, found the end"),
     ("status status", "position 8: expected an operator or the end, found status"),
     ("location.where(status = 'a'", "expected ,, found the end"),

@@ -1,6 +1,6 @@
 """Closures find what the engine finds, in random small expressions on random small resources."""
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from fhirsub.errors import ExpressionFailed
@@ -67,6 +67,7 @@ encounters = thing(
 @pytest.mark.timeout(300)
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=expressions, current=st.none() | encounters, previous=st.none() | encounters)
+@example(text="1 in status.exists()", current={"resourceType": "Encounter", "status": "a"}, previous=None)
 def test_closures_agree_with_the_engine(text, current, previous):
     assume(current or previous)
     scope = Scope(current, previous, {"wanted": "a"}, HELD.get)

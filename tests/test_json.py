@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from fhirsub.errors import BadRequest
-from fhirsub.fhir.json import MAX_DEPTH, decode, encode
+from fhirsub.fhir.json import MAX_DEPTH, decode, decode_strictly, encode
 
 
 @pytest.mark.parametrize("number", ["1.00", "0.001530", "123456789012345678901.5", "1E-22", "0", "-3", "120",
@@ -52,3 +52,16 @@ def test_decode_refuses_deep_nesting(opening, closing):
 
 def test_decode_takes_wide_json_with_many_brackets():
     assert len(decode(b"[" + b"{}," * 5000 + b"{}]")) == 5001
+
+
+@pytest.mark.parametrize("body, name", [
+    (b'{"status": "final", "status": "amended"}', "status"), (b'{"a": 1, "b": {"c": [{"d": 1, "d": 1}]}}', "d"),
+    (b'{"\\u0061": 1, "a": 2}', "a"), (b'{"a": 1, "a": 1, "a": 1}', "a")])
+def test_strict_decode_refuses_a_repeated_member(body, name):
+    with pytest.raises(BadRequest, match=f"member '{name}' twice"):
+        decode_strictly(body)
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\\u0022\\"", "b": ["\\u0022"]}', b'[{"a": 1}, {"a": 1.00}]', b"{}", b"null"])
+def test_strict_decode_reads_what_decode_reads(body):
+    assert decode_strictly(body) == decode(body)

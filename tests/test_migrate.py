@@ -6,34 +6,17 @@ import shutil
 import subprocess
 import sys
 
-import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
+from fhirsub.errors import StorageError
 from fhirsub.store import migrate, versions
-from fhirsub.store.database import Database
 from fhirsub.store.membership import holders
 from fhirsub.store.migrate import VERSION_TABLE, revision, upgrade
 from fhirsub.store.tables import EPOCH, metadata
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request, tmp_path):
-    """A database without any table."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/empty.db"
-    else:
-        server = request.getfixturevalue("postgresql_server")
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS empty WITH (FORCE)")
-            connection.execute("CREATE DATABASE empty")
-        url = server.get_uri("empty")
-    made = Database(url)
-    yield made
-    made.dispose()
 
 
 def test_migrated_schema_equals_the_tables_in_code(database):
@@ -126,6 +109,27 @@ def test_failed_upgrade_leaves_nothing(empty):
         upgrade(empty)
     with empty.read() as tx:
         assert inspect(tx).get_table_names() == ["fhirsub_version"]
+
+
+@pytest.mark.parametrize("revision, words", [
+    (None, "has no tables yet; fhirsub migrate makes them"),
+    ("0001", "has the tables of an older version; fhirsub migrate changes them"),
+    ("9999", "has tables of a newer version of fhirsub")])
+def test_database_of_another_version_is_refused_where_it_is_only_read(empty, revision, words):
+    if revision:
+        upgrade(empty)
+        with empty.write() as tx:
+            tx.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'")
+    with pytest.raises(StorageError, match=words), empty.read() as tx:
+        migrate.check(empty, tx)
+
+
+def test_database_of_a_newer_version_is_left_alone(empty):
+    upgrade(empty)
+    with empty.write() as tx:
+        tx.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(StorageError, match="newer version of fhirsub; install that one"):
+        upgrade(empty)
 
 
 def test_revise_writes_what_an_upgraded_database_lacks(sqlite_database, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 """Metrics and health routes. Spec: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+import logging
 import re
 from collections import Counter
 
@@ -7,7 +8,7 @@ import pytest
 from delivering import delivery, receiver  # noqa: F401
 from receiver import status
 
-from fhirsub import create_app
+from fhirsub import FHIRSub, create_app
 from fhirsub.web.monitoring import blueprint
 from fhirsub.web.server import Server
 
@@ -77,8 +78,46 @@ def test_health_tells_whether_the_database_is_there(delivery, monkeypatch):
 
 @pytest.mark.parametrize("settings, there", [({}, 200), ({"METRICS_PATH": "", "HEALTH_PATH": ""}, 404)])
 def test_routes_are_where_the_settings_say(sqlite_url, tmp_path, settings, there):
-    app = create_app(DATABASE=sqlite_url, SECRET_KEY_FILE=f"{tmp_path}/key", WORKERS=False, WEBSOCKET_PATH="", **settings)
+    app = create_app(DATABASE=sqlite_url, SECRET_KEY_FILE=f"{tmp_path}/key", WORKERS=False, WEBSOCKET_PATH="",
+                     **settings)
     for path in ("/metrics", "/health/live", "/health/ready"):
         assert app.test_client().get(path).status_code == there
     assert app.test_client().get("/fhir/metadata").status_code == 200
     app.extensions["fhirsub"].stop()
+
+
+@pytest.fixture
+def host(sqlite_url, tmp_path):
+    """``mount(app)`` adds a FHIRSub to an application that has routes of its own."""
+    made = []
+
+    def mount(app, **settings):
+        made.append(FHIRSub(app, DATABASE=sqlite_url, SECRET_KEY_FILE=f"{tmp_path}/key", WORKERS=False, **settings))
+    yield mount
+    for one in made:
+        one.stop()
+
+
+@pytest.mark.parametrize("path, settings", [
+    ("/metrics", {"METRICS_PATH": ""}), ("/metrics", {"METRICS_PATH": "/fhirsub-metrics"}),
+    ("/health/ready", {"HEALTH_PATH": "/fhirsub-health"})])
+def test_path_that_the_application_has_is_refused(host, path, settings):
+    refused, mounted = flask.Flask("host"), flask.Flask("host")
+    for app in (refused, mounted):
+        app.add_url_rule(path, "mine", lambda: "mine")
+    with pytest.raises(ValueError, match=f"FHIRSUB_[A-Z]+_PATH: the application has a route at {path} too"):
+        host(refused)
+    host(mounted, **settings)
+    assert mounted.test_client().get(path).text == "mine"
+
+
+def test_route_that_the_application_adds_later_is_told_once(host, caplog):
+    app = flask.Flask("host")
+    host(app)
+    app.add_url_rule("/metrics", "mine", lambda: "mine")
+    app.add_url_rule("/health/live", "posted", lambda: "mine", methods=["POST"])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            app.test_client().get("/fhir/metadata")
+    [told] = [record.getMessage() for record in caplog.records if record.name == "fhirsub.web.monitoring"]
+    assert told.startswith("FHIRSUB_METRICS_PATH: the application has a route at /metrics too")

@@ -60,6 +60,19 @@ def test_setting_of_wrong_kind_is_named():
         Config({"PROT": 1}, {})
 
 
+@pytest.mark.parametrize("name, value, wanted", [
+    ("MATCH_BATCH", 0, "above 0"), ("IN_FLIGHT", "-3", "above 0"), ("LEASE_S", "nan", "above 0"),
+    ("SWEEP_S", "inf", "above 0"), ("EVENT_DAYS", -1, "of at least 0")])
+def test_number_that_would_stop_the_server_is_refused(name, value, wanted):
+    with pytest.raises(ValueError, match=f"FHIRSUB_{name}: expected a number {wanted}"):
+        Config({name: value}, {})
+
+
+def test_zero_is_taken_where_it_has_a_meaning():
+    config = Config({"PORT": 0, "EVENT_DAYS": 0, "HOST_RATE": "0"}, {})
+    assert (config.port, config.event_days, config.host_rate) == (0, 0, 0)
+
+
 def test_environment_and_flask_config_are_read():
     config = Config.of_flask({"FHIRSUB_PORT": 90}, given={"HOST": "::1"}, environ={"FHIRSUB_WORKERS": "off"})
     assert (config.host, config.port, config.workers) == ("::1", 90, False)

@@ -1,5 +1,5 @@
 """Subscription/ID/$replay: again, in order, under the old numbers. Spec: https://hl7.org/fhir/R4/operations.html"""
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from delivering import Running, delivery, real_time, receiver  # noqa: F401
@@ -241,6 +241,14 @@ def test_parameters_that_say_nothing_clear_are_refused(delivery, parameters):
     body = {"resourceType": "Parameters"} | ({"parameter": parameters} if parameters else {})
     response = make_client(d.database).post("Subscription/sub/$replay", body)
     assert_refused(response, 422, "since and until (valueInstant), or from and to")
+
+
+@pytest.mark.parametrize("asked, words", [
+    ({"from_": 5, "to": 2}, "expected from not to be after to; got 5 and 2"),
+    ({"since": datetime(2025, 1, 1, tzinfo=timezone.utc), "until": datetime(2024, 1, 1, tzinfo=timezone.utc)},
+     "expected since not to be after until; got 2025")])
+def test_range_that_ends_before_it_begins_is_refused(delivery, asked, words):
+    assert_refused(ask(delivered(delivery, 3), **asked), 422, words)
 
 
 def test_replay_in_a_transaction_comes_after_its_writes(delivery):

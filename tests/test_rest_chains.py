@@ -9,15 +9,14 @@ from fhir_client import BASE, assert_refused, client, identified, observation  #
 @pytest.fixture
 def graph(client):
     """Eve and Otto of one clinic, a value of each, and a list that Otto was taken off."""
-    client.put("Organization/clinic", {"resourceType": "Organization", "id": "clinic", "name": "Köln"})
-    for id, family in (("eve", "Eve"), ("otto", "Otto")):
-        client.put(f"Patient/{id}", identified(id, id=id, name=[{"family": family}],
-                                               managingOrganization={"reference": "Organization/clinic"}))
-    client.put("Observation/1", observation("718-7", id="1", subject={"reference": "Patient/eve"}))
-    client.put("Observation/2", observation("8867-4", id="2", subject={"reference": f"{BASE}/Patient/otto"}))
     entries = [{"item": {"reference": "Patient/eve"}}, {"item": {"reference": "Patient/otto"}, "deleted": True}]
-    client.put("List/mine", {"resourceType": "List", "id": "mine", "status": "current", "mode": "changes",
-                             "entry": entries})
+    client.put_all(
+        {"resourceType": "Organization", "id": "clinic", "name": "Köln"},
+        *(identified(id, id=id, name=[{"family": family}], managingOrganization={"reference": "Organization/clinic"})
+          for id, family in (("eve", "Eve"), ("otto", "Otto"))),
+        observation("718-7", id="1", subject={"reference": "Patient/eve"}),
+        observation("8867-4", id="2", subject={"reference": f"{BASE}/Patient/otto"}),
+        {"resourceType": "List", "id": "mine", "status": "current", "mode": "changes", "entry": entries})
     return client
 
 

@@ -16,19 +16,18 @@ def to(reference):
 
 @pytest.fixture
 def ward(client):
-    for resource in (
-            patient(id="anna", link=[{"other": to("Patient/twin"), "type": "seealso"}]), patient(id="twin"),
-            patient(id="bert", generalPractitioner=[to("Practitioner/doc")]),
-            {"resourceType": "Practitioner", "id": "doc"},
-            {"resourceType": "RelatedPerson", "id": "aunt", "patient": to("Patient/anna")},
-            {"resourceType": "Encounter", "id": "visit", "status": "planned", "class": {"code": "AMB"},
-             "subject": to("Patient/anna"), "participant": [{"individual": to("Practitioner/doc")}]},
-            observation("1", id="about", subject=to("Patient/anna"), encounter=to("Encounter/visit")),
-            observation("2", id="by", subject=to("Patient/bert"), performer=[to(f"{BASE}/Patient/anna")]),
-            observation("3", id="both", subject=to("Patient/anna"), performer=[to("Patient/anna")],
-                        device=to("Device/scale")),
-            observation("4", id="bert", subject=to("Patient/bert"), performer=[to("Practitioner/doc")])):
-        client.put(f"{resource['resourceType']}/{resource['id']}", resource)
+    client.put_all(
+        patient(id="anna", link=[{"other": to("Patient/twin"), "type": "seealso"}]), patient(id="twin"),
+        patient(id="bert", generalPractitioner=[to("Practitioner/doc")]),
+        {"resourceType": "Practitioner", "id": "doc"},
+        {"resourceType": "RelatedPerson", "id": "aunt", "patient": to("Patient/anna")},
+        {"resourceType": "Encounter", "id": "visit", "status": "planned", "class": {"code": "AMB"},
+         "subject": to("Patient/anna"), "participant": [{"individual": to("Practitioner/doc")}]},
+        observation("1", id="about", subject=to("Patient/anna"), encounter=to("Encounter/visit")),
+        observation("2", id="by", subject=to("Patient/bert"), performer=[to(f"{BASE}/Patient/anna")]),
+        observation("3", id="both", subject=to("Patient/anna"), performer=[to("Patient/anna")],
+                    device=to("Device/scale")),
+        observation("4", id="bert", subject=to("Patient/bert"), performer=[to("Practitioner/doc")]))
     return client
 
 

@@ -1,4 +1,6 @@
 """Types that the server itself acts on: every path of a write passes their door. Spec: reliability C3.8, C3.12"""
+from contextlib import contextmanager
+
 import pytest
 from fhir_client import assert_refused, make_client
 from test_bundle import bundle, entry, json_patch
@@ -20,15 +22,19 @@ class BasicDoor:
         if resource.get("code", {}).get("text") == "bad":
             raise Unprocessable("Basic.code.text: is bad", expression="Basic.code.text")
 
-    def admit(self, tx, resource, current, *, now, config, base_url):
+    @contextmanager
+    def admitting(self, tx, ids, *, now, config, base_url):
+        yield self.admit
+
+    def admit(self, resource, current):
+        if resource is None:
+            self.calls.append(f"removed {current['id']}")
+            return None
         self.calls.append(f"admit after {current['code']['text'] if current else 'nothing'}")
         text = resource.get("code", {}).get("text", "nothing")
         if text == "late":
             raise Unprocessable("Basic.code.text: is late")
         return resource | {"code": {"text": f"{text} admitted"}}
-
-    def removed(self, tx, id, *, now):
-        self.calls.append(f"removed {id}")
 
 
 def basic(text, **more):

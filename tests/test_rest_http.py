@@ -85,10 +85,10 @@ def test_pretty_is_indented_and_keeps_digits(client):
 @pytest.mark.parametrize("method, path, status", [
     ("GET", "Nonsense", 404), ("POST", "Nonsense", 404), ("GET", "Nonsense/1", 404), ("GET", "patient", 404),
     ("GET", "Patient/1/2", 404), ("GET", "Patient/1/_history/1/2", 404), ("GET", "$export", 404),
-    ("GET", "Patient/$everything", 404),
-    ("GET", "Patient/1/$everything", 404), ("GET", "Patient/1/Practitioner", 404), ("GET", "Organization/1/Patient", 404),
-    ("GET", ".well-known/smart-configuration", 404), ("GET", "T", 404), ("GET", "T/id", 404), ("GET", "T/_search", 404),
-    ("GET", "Resource", 404), ("GET", "DomainResource/1", 404), ("POST", "a/b/c", 404), ("FROB", "Nonsense", 404),
+    ("GET", "Patient/$everything", 404), ("GET", "Patient/1/$everything", 404),
+    ("GET", "Patient/1/Practitioner", 404), ("GET", "Organization/1/Patient", 404),
+    ("GET", ".well-known/smart-configuration", 404), ("GET", "T", 404), ("GET", "T/id", 404),
+    ("GET", "T/_search", 404), ("GET", "Resource", 404), ("GET", "DomainResource/1", 404), ("POST", "a/b/c", 404), ("FROB", "Nonsense", 404),
     ("GET", "Patient//1", 404), ("GET", "/Patient", 404)])
 def test_unknown_path_is_404_with_an_outcome(client, method, path, status):
     """C3.10: OperationOutcome on every 4xx/5xx incl. 404 of unknown types"""
@@ -107,11 +107,26 @@ def test_wrong_method_is_405_with_allow(client, method, path, allow):
     assert response.headers["Allow"] == allow
 
 
-@pytest.mark.parametrize("path, allow", [("Patient", "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"), ("", "GET, POST, HEAD, OPTIONS")])
+@pytest.mark.parametrize("path, allow", [
+    ("Patient", "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"), ("", "GET, POST, HEAD, OPTIONS")])
 def test_options_lists_the_methods(client, path, allow):
     response = client.request("OPTIONS", path)
     assert response.status_code == 204 and response.headers["Allow"] == allow
     assert_refused(client.request("OPTIONS", "Nonsense"), 404)
+
+
+@pytest.mark.parametrize("body", ['{"resourceType": "Patient", "active": true, "active": false}',
+                                  '{"resourceType": "Observation", "resourceType": "Patient"}'])
+def test_member_that_is_there_twice_is_400(client, body):
+    assert_refused(client.post("Patient", body), 400, "twice")
+    assert client.count("Patient") == 0
+
+
+@pytest.mark.parametrize("query", ["name=%ff", "name=%C3", "%ff=x"])
+def test_parameters_that_are_not_utf_8_are_400(client, query):
+    assert_refused(client.get(f"Patient?{query}"), 400, "UTF-8")
+    form = client.request("POST", "Patient/_search", query.encode(), content_type="application/x-www-form-urlencoded")
+    assert_refused(form, 400, "UTF-8")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -175,7 +190,7 @@ def test_types_that_are_not_served_are_404(database):
 
 def test_setting_with_a_type_that_r4_lacks_is_refused(database):
     with pytest.raises(ValueError, match="Nonsense"):
-        make_client(database, RESOURCE_TYPES="Patient Nonsense").server.resource_types
+        make_client(database, RESOURCE_TYPES="Patient Nonsense")
 
 
 @pytest.mark.parametrize("settings, url", [

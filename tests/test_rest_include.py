@@ -18,17 +18,16 @@ def to(reference):
 @pytest.fixture
 def ward(client):
     """Two observations of one patient, who has a practitioner; locations that are parts of each other."""
-    for resource in (
-            named("Practitioner", "doc"), named("Organization", "org"),
-            named("Patient", "anna", gender="female", generalPractitioner=[to("Practitioner/doc")],
-                  managingOrganization=to(f"{BASE}/Organization/org")),
-            named("Location", "house"), named("Location", "floor", partOf=to("Location/house")),
-            named("Location", "room", partOf=to("Location/floor")),
-            observation(id="one", subject=to("Patient/anna"), performer=[to("Practitioner/doc")]),
-            observation(id="two", subject=to("Patient/anna"), hasMember=[to("Observation/one")]),
-            observation(id="far", subject=to("http://elsewhere.org/Patient/anna")),
-            observation(id="lost", subject=to("Patient/nobody"))):
-        client.put(f"{resource['resourceType']}/{resource['id']}", resource)
+    client.put_all(
+        named("Practitioner", "doc"), named("Organization", "org"),
+        named("Patient", "anna", gender="female", generalPractitioner=[to("Practitioner/doc")],
+              managingOrganization=to(f"{BASE}/Organization/org")),
+        named("Location", "house"), named("Location", "floor", partOf=to("Location/house")),
+        named("Location", "room", partOf=to("Location/floor")),
+        observation(id="one", subject=to("Patient/anna"), performer=[to("Practitioner/doc")]),
+        observation(id="two", subject=to("Patient/anna"), hasMember=[to("Observation/one")]),
+        observation(id="far", subject=to("http://elsewhere.org/Patient/anna")),
+        observation(id="lost", subject=to("Patient/nobody")))
     return client
 
 

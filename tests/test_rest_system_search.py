@@ -14,15 +14,14 @@ def to(reference):
 
 @pytest.fixture
 def mixed(client):
-    for resource in (
-            patient(id="p1", meta=TAG, gender="male", birthDate="1980-01-01"), patient(id="p2", active=True),
-            observation("1", id="o1", meta=TAG, subject=to("Patient/p1"), effectiveDateTime="2024-01-01"),
-            observation("2", id="o2", subject=to("Patient/p2"), effectiveDateTime="2022-01-01"),
-            {"resourceType": "Condition", "id": "c1", "subject": to("Patient/p1"), "code": {"coding": [{"code": "1"}]}},
-            {"resourceType": "Organization", "id": "org", "active": True},
-            {"resourceType": "Encounter", "id": "e1", "status": "planned", "class": {"code": "AMB"},
-             "subject": to("Patient/p1"), "period": {"start": "2023-01-01", "end": "2023-01-02"}}):
-        client.put(f"{resource['resourceType']}/{resource['id']}", resource)
+    client.put_all(
+        patient(id="p1", meta=TAG, gender="male", birthDate="1980-01-01"), patient(id="p2", active=True),
+        observation("1", id="o1", meta=TAG, subject=to("Patient/p1"), effectiveDateTime="2024-01-01"),
+        observation("2", id="o2", subject=to("Patient/p2"), effectiveDateTime="2022-01-01"),
+        {"resourceType": "Condition", "id": "c1", "subject": to("Patient/p1"), "code": {"coding": [{"code": "1"}]}},
+        {"resourceType": "Organization", "id": "org", "active": True},
+        {"resourceType": "Encounter", "id": "e1", "status": "planned", "class": {"code": "AMB"},
+         "subject": to("Patient/p1"), "period": {"start": "2023-01-01", "end": "2023-01-02"}})
     return client
 
 

@@ -38,7 +38,7 @@ def found(tx, text, **options):
 
 
 @pytest.mark.parametrize("resource_type", sorted(RESOURCES))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_find_answers_as_criteria_test_does(database, resource_type, data):
     bodies = data.draw(st.lists(resources(resource_type), min_size=1, max_size=6, unique_by=lambda body: body["id"]))

@@ -83,7 +83,7 @@ QUESTIONS = [
     "Observation?_has:AuditEvent:entity:outcome=4&patient.gender=male"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_search_finds_what_a_walk_finds(database, data):
     drawn = [data.draw(some(**{id: body for id in IDS})) for body in BODIES.values()]

@@ -1,4 +1,5 @@
 """What is write-only: https://hl7.org/fhir/R4/subscription.html#safety"""
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from fhirsub.delivery import signature
 from fhirsub.delivery.channels.rest_hook import RestHook
 from fhirsub.errors import Unprocessable
 from fhirsub.store.tables import secret_header
+from fhirsub.subscriptions import kept_secrets
 from fhirsub.subscriptions.door import SubscriptionDoor
 from fhirsub.subscriptions.secrets import MAX_OLD, OVERLAP, Vault
 
@@ -25,9 +27,18 @@ def vault():
     return Vault(Fernet.generate_key())
 
 
-def hide(vault, database, *given, now=NOW):
+@contextmanager
+def kept(database, id="s"):
+    """The secrets of one Subscription, to be changed."""
     with database.write() as tx:
-        return signature.asked(vault.hide_signature(tx, "s", channel(*given), now=now))
+        secrets = kept_secrets.KeptSecrets(tx, [id])
+        yield secrets.of(id)
+        secrets.save()
+
+
+def hide(vault, database, *given, now=NOW):
+    with kept(database) as stored:
+        return signature.asked(vault.hide_signature(stored, channel(*given), now=now))
 
 
 def reveal(vault, database, shown=signature.MASK, now=NOW):
@@ -47,8 +58,8 @@ def test_signature_secret_is_masked_encrypted_and_revealed(vault, database):
 
 
 def test_other_extensions_stay_as_they_are(vault, database):
-    with database.write() as tx:
-        shown = vault.hide_signature(tx, "s", channel(NEW), now=NOW)
+    with kept(database) as stored:
+        shown = vault.hide_signature(stored, channel(NEW), now=NOW)
     assert shown == channel(signature.MASK)
 
 
@@ -93,12 +104,12 @@ def test_signature_secret_is_forgotten_with_its_extension(vault, database):
 
 def test_headers_and_signature_secret_do_not_disturb_each_other(vault, database):
     hide(vault, database, NEW)
-    with database.write() as tx:
-        vault.hide(tx, "s", ["Authorization: Bearer abc"])
-        vault.hide(tx, "s", [])
+    for headers in (["Authorization: Bearer abc"], []):
+        with kept(database) as stored:
+            vault.hide(stored, headers)
     assert reveal(vault, database) == NEW
-    with database.write() as tx:
-        vault.hide(tx, "s", ["Authorization: Bearer abc"])
+    with kept(database) as stored:
+        vault.hide(stored, ["Authorization: Bearer abc"])
     hide(vault, database)
     with database.read() as tx:
         assert vault.reveal(tx, "s", ["Authorization: ***"]) == ["Authorization: Bearer abc"]
@@ -161,8 +172,8 @@ def test_channel_that_signs_nothing_takes_no_secret(client, database):
 
 def test_notification_is_signed_with_the_stored_secret(delivery):  # noqa: F811
     d = delivery()
-    with d.database.write() as tx:
-        hidden = d.vault.hide_signature(tx, "sub", channel(NEW) | {"endpoint": d.receiver.url("/a")}, now=NOW)
+    with kept(d.database, "sub") as stored:
+        hidden = d.vault.hide_signature(stored, channel(NEW) | {"endpoint": d.receiver.url("/a")}, now=NOW)
     d.subscribe(channel=hidden)
     d.happen()
     d.pump()

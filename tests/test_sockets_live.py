@@ -41,8 +41,8 @@ def test_sockets_of_every_process_are_pinged(live_url, tmp_path):
         assert clients[1].recv() == f"ping {id}"
 
 
-def test_crowd_is_sent_away_by_a_stop_and_comes_back_all_at_once(live_url, tmp_path):
-    live = Live(live_url, tmp_path)
+def test_crowd_is_sent_away_by_a_stop_and_comes_back_all_at_once(sqlite_url, tmp_path):
+    live = Live(sqlite_url, tmp_path)
     with live:
         id = Client(live).create(subscription("Observation?code=718-7", type="websocket"))["id"]
         connect(live, id).close()

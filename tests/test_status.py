@@ -33,7 +33,8 @@ def test_status_tells_who_is_behind_and_why(delivery):
     assert found["pendingChanges"] == 2 and found["oldestUndelivered"] == instant_text(found_at)  # and that of the error
     [ill] = found["standings"]
     assert ill == {"id": "ill", "status": "error", "error": "the endpoint answered 500", "waiting": 2, "parked": 0,
-                   "failedAttempts": 1, "underWay": False, "nextAttempt": instant_text(d.state("ill").due_at), "lagSeconds": 2.0}
+                   "failedAttempts": 1, "underWay": False, "nextAttempt": instant_text(d.state("ill").due_at),
+                   "lagSeconds": 2.0}
     assert found["matcher"] == d.matcher.owner
 
 
@@ -98,8 +99,10 @@ def test_status_command_prints_a_table_or_json(sqlite_url, tmp_path):
 
 
 def test_status_of_no_database_is_a_failure(tmp_path):
-    failed = run("--database", f"sqlite:///{tmp_path}/none/none.db", folder=tmp_path)
-    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    for path in ("none.db", "none/none.db"):
+        failed = run("--database", f"sqlite:///{tmp_path}/{path}", folder=tmp_path)
+        assert failed.returncode == 1 and failed.stderr.count("\n") == 1, failed.stderr
+        assert f"{path} does not exist" in failed.stderr and not (tmp_path / path).exists()
 
 
 def test_question_that_was_given_up_is_not_taken_for_one_that_waits(delivery):

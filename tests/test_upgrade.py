@@ -1,6 +1,7 @@
 """A database of an earlier release, with a backlog: what it had still to deliver is delivered after the upgrade.
 
-``data/backlog_0001.json`` holds the rows that release 0.1 (migration 0001) had written for a story of three Subscriptions.
+``data/backlog_0001.json`` holds the rows that release 0.1 (migration 0001) had written for a story of three
+Subscriptions.
 """
 from __future__ import annotations
 
@@ -8,40 +9,41 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 from alembic import command
 from delivering import Delivery, receiver  # noqa: F401
 from fhir_client import assert_refused
-from sqlalchemy import MetaData, update
+from sqlalchemy import MetaData, select, update
 from test_replay import ask
 
 from fhirsub.store import migrate, versions
-from fhirsub.store.database import Database
-from fhirsub.store.tables import subscription
+from fhirsub.store.tables import cursor, subscription
 
 ROWS = json.loads((Path(__file__).parent / "data" / "backlog_0001.json").read_text())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def old(request, tmp_path):
+@pytest.fixture
+def old(empty):
     """A database as release 0.1 left it."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/old.db"
-    else:
-        server = request.getfixturevalue("postgresql_server")
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS old WITH (FORCE)")
-            connection.execute("CREATE DATABASE old")
-        url = server.get_uri("old")
-    made = Database(url)
     config = migrate._config()
-    with made.write() as tx:
+    with empty.write() as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "0001")
         fill(tx)
-    yield made
-    made.dispose()
+    return empty
+
+
+@pytest.fixture
+def upgraded(old, receiver):
+    """It, upgraded by this release, a minute later."""
+    d = Delivery(old, receiver)
+    migrate.upgrade(old)
+    d.clock.move(60)
+    redirect(d)
+    d.match()
+    d.pump()
+    yield d
+    d.egress.close()
 
 
 def fill(tx):
@@ -57,13 +59,7 @@ def fill(tx):
                                f"(SELECT max({serial.name}) FROM {name}))")
 
 
-def test_backlog_of_an_earlier_release_is_delivered(old, receiver):
-    d = Delivery(old, receiver)
-    migrate.upgrade(old)
-    d.clock.move(60)
-    redirect(d)
-    d.match()
-    d.pump()
+def test_backlog_of_an_earlier_release_is_delivered(upgraded, receiver):
     numbers = {id: [(int(arrival.headers["x-fhir-event-number"]), json.loads(arrival.body)["id"])
                     for arrival in receiver.at(f"/{id}")] for id in ("behind", "asks-anew", "was-off")}
     assert numbers == {
@@ -72,24 +68,26 @@ def test_backlog_of_an_earlier_release_is_delivered(old, receiver):
         "was-off": [(3, "o3"), (4, "o4"), (5, "o5")]}            # o2 stays parked
     assert [arrival.headers["webhook-id"] for arrival in receiver.at("/behind")] == ["evt-1-2", "evt-1-3", "evt-1-4",
                                                                                       "evt-1-5"]
-    d.egress.close()
 
 
-def test_what_an_earlier_release_delivered_or_parked_is_replayed(old, receiver):
-    d = Delivery(old, receiver)
-    migrate.upgrade(old)
-    d.clock.move(60)
-    redirect(d)
-    d.match()
-    d.pump()
+def test_what_an_earlier_release_delivered_or_parked_is_replayed(upgraded, receiver):
+    d = upgraded
     receiver.arrivals.clear()
     for id, asked, numbers in (("behind", {"from_": 1}, [1, 2, 3, 4, 5]), ("was-off", {"parked": True}, [2]),
                                ("asks-anew", {"from_": 2}, [2, 3, 4])):
         assert ask(d, id=id, **asked).status_code == 202
         d.pump()
         assert d.numbers(f"/{id}") == numbers
-    assert_refused(ask(d, id="asks-anew", from_=1), 422, "not kept")  # where its closed cursor began is not known any more
-    d.egress.close()
+    # Where its closed cursor began is not known any more.
+    assert_refused(ask(d, id="asks-anew", from_=1), 422, "not kept")
+
+
+def test_subscriptions_of_an_earlier_release_know_what_they_follow(old):
+    migrate.upgrade(old)
+    with old.read() as tx:
+        opened = select(cursor.c.subscription_key, cursor.c.stream_id).where(cursor.c.until.is_(None))
+        following = select(subscription.c.key, subscription.c.stream_id).where(subscription.c.stream_id.is_not(None))
+        assert dict(tx.execute(following).all()) == dict(tx.execute(opened).all()) != {}
 
 
 def redirect(d):

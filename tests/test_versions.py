@@ -239,6 +239,34 @@ def test_rolled_back_write_leaves_nothing(database):
         assert len(changes.pending(tx, 10)) == 1
 
 
+def test_write_all_and_delete_all_keep_the_order_given(database):
+    write(database, patient("b", gender="male"))
+    write(database, patient("c"))
+    delete(database, "c")
+    with database.write() as tx:
+        group = {"resourceType": "Group", "id": "b", "type": "person", "actual": True}
+        resources = [patient("z"), patient("b", gender="female"), group, patient("a"), patient("c")]
+        written = versions.write_all(tx, resources, now=NOW)
+        deleting = versions.delete_all(tx, [("Patient", "z"), ("Group", "b"), ("Patient", "a")], now=NOW)
+        assert versions.write_all(tx, [], now=NOW) == versions.delete_all(tx, [], now=NOW) == []
+    assert [(one.id, one.version_id, one.interaction) for one in written] == [
+        ("z", 1, "create"), ("b", 2, "update"), ("b", 1, "create"), ("a", 1, "create"), ("c", 3, "create")]
+    assert [one.id for one in deleting] == ["z", "b", "a"]
+    with database.read() as tx:
+        assert [(one.type, one.id) for one in changes.pending(tx, 100)][3:] == [
+            *((one.type, one.id) for one in written), ("Patient", "z"), ("Group", "b"), ("Patient", "a")]
+        assert tx.execute(select(search_value.c.value).where(search_value.c.parameter == "gender")).scalars().all() == [
+            "female"]
+
+
+def test_delete_all_names_what_is_not_there_and_deletes_nothing(database):
+    write(database, patient("a"))
+    with pytest.raises(NotFound, match="Patient/lost"), database.write() as tx:
+        versions.delete_all(tx, [("Patient", "a"), ("Patient", "lost")], now=NOW)
+    with database.read() as tx:
+        assert not versions.current(tx, "Patient", "a").deleted
+
+
 def test_write_takes_four_statements_at_most(postgresql_database):
     count = []
     event.listen(postgresql_database.engine, "before_cursor_execute", lambda *args: count.append(args[2]))

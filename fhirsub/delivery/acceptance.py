@@ -7,28 +7,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
-from ..store.tables import cursor
+from ..store.sets import within
+from ..store.tables import attempt, cursor
+from .attempts import log_attempts
 from .ordering import numbers
 
 
-def accept(tx, flights):
+def accept(tx, landed):
     """The channels have accepted these notifications. A cursor that stands elsewhere stays there.
 
+    :param landed: ``{flight: row}``; the row is what the log of attempts says of it, see :func:`.attempts.row`
     :returns: keys of the subscriptions whose cursors move
     """
-    alone = [flight for flight in flights if flight.alone]
+    alone = [flight for flight in landed if flight.alone]
+    ahead = [flight for flight in landed if not flight.alone]
     if alone:
-        tx.execute(_ACCEPT, [{"of": flight.cursor_key, "whose": flight.lease.key, "through": flight.stream_id,
-                              "reached": flight.number} for flight in alone])
+        _accept_alone(tx, alone, [landed[flight] for flight in alone])
     moved = {flight.lease.key for flight in alone}
-    if len(alone) < len(flights):
-        moved |= _accept_ahead(tx, [flight for flight in flights if not flight.alone])
-    replayed = [flight.cursor_key for flight in flights if flight.manual]
+    if ahead:
+        log_attempts(tx, [landed[flight] for flight in ahead])
+        moved |= _accept_ahead(tx, ahead)
+    replayed = [flight.cursor_key for flight in landed if flight.manual]
     if replayed:
         tx.execute(_FORGET_COPIES, {"keys": replayed})
     return moved
+
+
+def _accept_alone(tx, flights, rows):
+    moves = [{"of": flight.cursor_key, "whose": flight.lease.key, "through": flight.stream_id, "reached": flight.number}
+             for flight in flights]
+    if tx.dialect.name == "postgresql":  # where each statement is a round trip
+        tx.execute(_ACCEPT_AND_LOG, [move | {_LOGGED[name]: value for name, value in row.items()}
+                                     for move, row in zip(moves, rows, strict=True)])
+    else:
+        tx.execute(_ACCEPT, moves)
+        log_attempts(tx, rows)
 
 
 def _accept_ahead(tx, flights):
@@ -48,12 +63,15 @@ def _accept_ahead(tx, flights):
 
 
 _c = cursor.c
-_FORGET_COPIES = delete(cursor).where(
-    _c.key.in_(bindparam("keys", expanding=True)), _c.since.is_(None), _c.accepted >= _c.until)
+_FORGET_COPIES = delete(cursor).where(within(_c.key, "keys"), _c.since.is_(None), _c.accepted >= _c.until)
 # SQLite gives the key of a cursor that was deleted meanwhile to the next one.
 _ACCEPT = (update(cursor).where(_c.key == bindparam("of"), _c.subscription_key == bindparam("whose"),
                                 _c.stream_id == bindparam("through"), _c.accepted == bindparam("reached") - 1)
            .values(accepted=bindparam("reached")))
+# Not named as the columns: SQLAlchemy would set those of the cursor too.
+_LOGGED = {name: f"logged_{name}" for name in attempt.c.keys()}
+_ACCEPT_AND_LOG = (insert(attempt).add_cte(_ACCEPT.returning(_c.key).cte("moved"))
+                   .values({name: bindparam(logged) for name, logged in _LOGGED.items() if name != "key"}))
 _AHEAD = (select(_c.key, _c.subscription_key, _c.stream_id, _c.accepted, _c.ahead)
-          .where(_c.key.in_(bindparam("keys", expanding=True))).with_for_update())
+          .where(within(_c.key, "keys")).with_for_update())
 _MOVE = update(cursor).where(_c.key == bindparam("of")).values(accepted=bindparam("reached"), ahead=bindparam("beyond"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def check_endpoint(url, config, resolve=socket.getaddrinfo):
     :param resolve: ``socket.getaddrinfo`` or the like
     :raises Unprocessable: with the expression ``Subscription.channel.endpoint``
     """
-    target, reach = _parse(url), Reach(config)
+    target, reach = _parse(url), _reach(config)
     if not reach.port(target.port):
         raise _refused(f"port {target.port} is not among those allowed here ({config.endpoint_ports})")
     for address in _resolve(target, resolve):
@@ -123,14 +124,20 @@ def _parse(url):
     scheme, host = match["scheme"].lower(), match["host"].strip("[]")
     if scheme not in ("http", "https"):
         raise _refused(f"expected an https:// or http:// URL; got {scheme}://")
+    if not all(1 <= len(label) <= 63 for label in host.removesuffix(".").split(".")):
+        raise _refused(f"{host!r} is not a host name")
     return Target(scheme, host.lower(), int(match["port"] or (443 if scheme == "https" else 80)))
+
+
+@lru_cache(maxsize=8)
+def _reach(config):
+    """Read once: a Bundle may bring thousands of endpoints."""
+    return Reach(config)
 
 
 def _resolve(target, resolve):
     try:
         found = resolve(target.host.rstrip("."), target.port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # an empty label, or one of more than 63 characters
-        raise _refused(f"{target.host!r} is not a host name") from None
     except OSError:
         return []
     return [sockaddr[0] for family, *_, sockaddr in found if family in (socket.AF_INET, socket.AF_INET6)]

@@ -6,11 +6,15 @@ No event is stranded. A subscription is let go (``due_at`` NULL) only in a trans
 (2) has read its cursors, then (3) holds a share lock on each of their streams and has found each head where the cursor is.
 The matcher appends to a stream (an exclusive lock on it) before it makes idle subscriptions due. So either its append
 came first, and (3) finds a busy or a longer stream; or it waits for this transaction to end, and then finds ``due_at``
-NULL and sets it. A cursor that (2) could not see is one that the matcher opens in a transaction that also updates the
-subscription's row: it waits for (1), or (1) has waited for it. On SQLite one transaction writes at a time anyway.
+NULL and sets it. A cursor that (2) could not see, or saw open, is one that the matcher opens, or closes, in a transaction
+that also updates the subscription's row: it waits for (1), or (1) has waited for it. What is idle the matcher finds by the
+stream of its open cursor; where it closes one with something left to send, it makes that very row due. On SQLite one
+transaction writes at a time anyway.
 """
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -19,8 +23,10 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from ..fhir import json
 from ..store import changes
+from ..store.sets import within
 from ..store.tables import change, cursor, event, stream, subscription
 from . import claims
+from .channels import TryLater, rendering
 from .flights import Flight
 from .notification import Notification
 from .ordering import PARALLEL, numbers, pick, width
@@ -39,7 +45,7 @@ def take_off(tx, leases, vault, under_way, *, room, now):
     :param vault: fills in what is write-only, see :class:`fhirsub.subscriptions.secrets.Vault`
     :param under_way: ``{key: flights}`` of leases that have some: they are kept until these have landed
     :param room: how many may take off beyond one of each lease
-    :returns: ``(flights, errors)``; errors are pairs of a flight and the ValueError that kept it on the ground
+    :returns: ``(flights, errors)``; errors are pairs of a flight and the TryLater that kept it on the ground
     """
     live = {lease.key: lease for lease in leases if lease.live(now)}
     _put_off_dead(tx, [lease for lease in leases if lease.key not in live and lease.key not in under_way], now)
@@ -51,9 +57,9 @@ def take_off(tx, leases, vault, under_way, *, room, now):
     for key, row in picked:
         flight = _flight(live[key], row, contents.get((key, row.seq)), now)
         try:
-            _fill_in_secrets(tx, flight.notification, vault, now)
+            _complete(tx, flight, row, vault, now)
             flights.append(flight)
-        except ValueError as error:
+        except TryLater as error:
             errors.append((flight, error))
     return flights, errors
 
@@ -84,12 +90,18 @@ def _next_events(tx, leases):
     :returns: ``{key: (rows, [(stream_id, accepted), …])}``; the second: the open cursors before it, without an event
     """
     found = {key: ([], []) for key in leases}
-    wide = [key for key, lease in leases.items() if width(lease) > 1]
-    for keys, statement in (leases.keys() - set(wide), _NEXT), (wide, _NEXT_PARALLEL):
-        rows = tx.execute(statement, {"keys": list(keys)}).all() if keys else ()
+    asking = defaultdict(list)
+    for key, lease in leases.items():
+        asking[_NEXT_PARALLEL if width(lease) > 1 else _NEXT_SHOWN if _has_payload(lease) else _NEXT].append(key)
+    for statement, keys in asking.items():
+        rows = tx.execute(statement, {"keys": keys}).all()
         for key, cursors in groupby(rows, key=attrgetter("subscription_key")):
             found[key] = _first(cursors)
     return found
+
+
+def _has_payload(lease):
+    return "payload" in lease.resource["channel"]
 
 
 def _first(rows):
@@ -129,10 +141,10 @@ def _let_go(tx, idle, now):
 
 def _contents(tx, leases, picked):
     """The JSON text of those that are to be shown it, by the key of the subscription and ``seq``."""
-    shown = [(key, row.seq) for key, row in picked
-             if "payload" in leases[key].resource["channel"] and row.transition not in _WITHOUT_CONTENT]
-    texts = changes.texts(tx, {seq for _, seq in shown}) if shown else {}
-    return {(key, seq): texts[seq] for key, seq in shown}
+    shown = [(key, row) for key, row in picked if _has_payload(leases[key]) and row.transition not in _WITHOUT_CONTENT]
+    apart = {row.seq for key, row in shown if width(leases[key]) > 1}
+    texts = changes.texts(tx, apart) if apart else {}
+    return {(key, row.seq): texts[row.seq] if row.seq in apart else row.content for key, row in shown}
 
 
 def _flight(lease, row, content, now):
@@ -145,8 +157,21 @@ def _notification(lease, row, content):
         subscription=lease.resource | {"channel": dict(lease.resource["channel"])}, subscription_key=lease.key,
         event_number=row.number - row.base, attempt=lease.attempts + 1, type=row.type, resource_id=row.id,
         version_id=row.version_id, interaction=row.interaction, content=content, transition=row.transition,
-        topics=tuple((row.topics or "").split()), context=tuple(json.decode(row.context)) if row.context else (),
-        recorded_at=row.recorded_at, hops=(row.hops or 0) + 1)
+        topics=tuple((row.topics or "").split()), recorded_at=row.recorded_at, hops=(row.hops or 0) + 1)
+
+
+def _complete(tx, flight, row, vault, now):
+    """Fill in what may be unreadable.
+
+    :raises TryLater: it is
+    """
+    if row.context:
+        with rendering():
+            flight.notification = replace(flight.notification, context=tuple(json.decode(row.context)))
+    try:
+        _fill_in_secrets(tx, flight.notification, vault, now)
+    except ValueError as error:
+        raise TryLater(reason=str(error), error="secret") from error
 
 
 def _fill_in_secrets(tx, notification, vault, now):
@@ -160,23 +185,25 @@ _c, _e = cursor.c, event.c
 _UNFINISHED = or_(_c.until.is_(None), _c.accepted < _c.until)
 
 
-def _next(which):
+def _next(which, *content):
     return (select(_c.subscription_key, _c.key.label("cursor_key"), _c.stream_id, _c.base, _c.accepted, _c.ahead, _c.replay,
                    _e.number, _e.created_at, _e.transition, _e.topics, change.c.seq, change.c.type, change.c.id,
-                   change.c.version_id, change.c.interaction, change.c.context, change.c.recorded_at, change.c.hops)
+                   change.c.version_id, change.c.interaction, change.c.context, change.c.recorded_at, change.c.hops,
+                   *content)
             .outerjoin(event, and_(_e.stream_id == _c.stream_id, which))
             .outerjoin(change, change.c.seq == _e.change_seq)
-            .where(_c.subscription_key.in_(bindparam("keys", expanding=True)), ~_c.parked, _UNFINISHED)
+            .where(within(_c.subscription_key, "keys"), ~_c.parked, _UNFINISHED)
             .order_by(_c.subscription_key, _c.replay.desc(), _c.key, _e.number))
 
 
 # Equality, not a range: PostgreSQL takes a range of one column to another for a third of the table.
 _NEXT = _next(_e.number == _c.accepted + 1)
+_NEXT_SHOWN = changes.with_version(_next(_e.number == _c.accepted + 1, changes.TEXT.label("content")))
 _NEXT_PARALLEL = _next(and_(_e.number.in_([_c.accepted + step for step in range(1, PARALLEL + 1)]),
                             or_(_c.until.is_(None), _e.number <= _c.until)))
 _UNACCEPTED = (select(func.sum(func.coalesce(_c.until, stream.c.head) - _c.accepted))
                .join(subscription, subscription.c.key == _c.subscription_key).join(stream, stream.c.id == _c.stream_id)
                .where(subscription.c.id == bindparam("id")))
 _WAITING, _PARKED = _UNACCEPTED.where(~_c.parked), _UNACCEPTED.where(_c.parked)
-_LOCK_STREAMS = (select(stream.c.id, stream.c.head).where(stream.c.id.in_(bindparam("ids", expanding=True)))
+_LOCK_STREAMS = (select(stream.c.id, stream.c.head).where(within(stream.c.id, "ids"))
                  .order_by(stream.c.id).with_for_update(read=True, skip_locked=True))

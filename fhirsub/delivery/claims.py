@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, and_, bindparam, func, literal, select, type_
 from ..fhir import json
 from ..fhir.instants import parse_instant
 from ..store.owner import is_dead
+from ..store.sets import within
 from ..store.tables import EPOCH, Instant, resource, subscription, version
 
 _LIVE = ("active", "error")
@@ -137,10 +138,25 @@ def pull_back(tx, *, now, longest_s):
 
 def spread(tx, *, now, over_s):
     """Spread the retries out that came due more than ``over_s`` ago, while no dispatcher ran."""
-    moment = literal((now - EPOCH) // timedelta(microseconds=1), BigInteger)
-    shift = _s.key * _PRIME % int(over_s * 1000) * 1000
     overdue = _unlocked(_s.due_at < now - timedelta(seconds=over_s), _s.attempts > 0, _s.lease.is_(None))
-    tx.execute(update(subscription).where(overdue).values(due_at=type_coerce(moment + shift, Instant)))
+    tx.execute(update(subscription).where(overdue).values(due_at=_scattered(now, over_s)))
+
+
+def shorten_leases(tx, *, now, lease_s):
+    """Let no lease run longer than if it began now: one that does was taken before the clock was set back."""
+    tx.execute(_SHORTEN, {"until": now + timedelta(seconds=lease_s)})
+
+
+def shorten_pauses(tx, *, now, pauses_s):
+    """Let no pause last longer than if it began now, as the clock was set back. Any number of dispatchers may do this.
+
+    What an endpoint asked for beyond its pause is forgotten.
+
+    :param pauses_s: after one failed attempt, after two, …
+    """
+    for attempts, pause_s in enumerate([0.0, *pauses_s]):
+        late = _unlocked(_s.due_at > now + timedelta(seconds=pause_s), _s.attempts == attempts, _s.lease.is_(None))
+        tx.execute(update(subscription).where(late).values(due_at=_scattered(now, pause_s)))
 
 
 def ended(tx, now):
@@ -158,6 +174,12 @@ def _lease(row):
     return Lease(row.key, row.id, row.attempts, row.active and row.push, row.version_id, content)
 
 
+def _scattered(now, over_s):
+    """Times in the next ``over_s`` seconds, another one for each row."""
+    moment = literal((now - EPOCH) // timedelta(microseconds=1), BigInteger)
+    return type_coerce(moment + _s.key * _PRIME % max(1, int(over_s * 1000)) * 1000, Instant)
+
+
 def _unlocked(*conditions):
     """Rows that meet the conditions and that nobody else has locked; they are locked then."""
     return _s.key.in_(select(_s.key).where(*conditions).with_for_update(key_share=True, skip_locked=True))
@@ -165,7 +187,7 @@ def _unlocked(*conditions):
 
 _s = subscription.c
 _PRIME = 7919  # neighbouring keys come far apart
-_MINE = _s.key.in_(bindparam("keys", expanding=True)), _s.lease == bindparam("owner")
+_MINE = within(_s.key, "keys"), _s.lease == bindparam("owner")
 _DUE = (select(_s.key).where(_s.due_at <= bindparam("now")).order_by(_s.due_at).limit(bindparam("limit"))
         .with_for_update(key_share=True, skip_locked=True).cte("due"))  # a CTE: PostgreSQL may run a subquery twice
 _CLAIM = (update(subscription).where(_s.key.in_(select(_DUE.c.key)))
@@ -176,21 +198,22 @@ _HELD = (select(_s.key, _s.id, _s.attempts, _s.active, _s.push, version.c.versio
          .where(*_MINE).with_for_update(key_share=True, skip_locked=True, of=subscription))
 _STILL_MINE = select(_s.key).where(*_MINE)
 _RENEW = update(subscription).where(_unlocked(*_MINE)).values(due_at=bindparam("until"))
-_PUT_OFF = (update(subscription).where(_s.key.in_(bindparam("keys", expanding=True)))
-            .values(lease=None, due_at=bindparam("at")))
+_PUT_OFF = update(subscription).where(within(_s.key, "keys")).values(lease=None, due_at=bindparam("at"))
 _FAIL = update(subscription).where(_s.key == bindparam("of")).values(
     lease=None, due_at=bindparam("at"), attempts=bindparam("failures"))
 _COUNT = update(subscription).where(_s.key == bindparam("of")).values(attempts=bindparam("failures"))
-_FORGET = update(subscription).where(_s.key.in_(bindparam("keys", expanding=True))).values(attempts=0)
+_FORGET = update(subscription).where(within(_s.key, "keys")).values(attempts=0)
 _NEXT_DUE = select(func.min(_s.due_at)).where(_s.due_at > bindparam("after"))
 _ASTRAY = select(_s.key).where(_s.due_at > bindparam("latest")).limit(1)
 _PULL_BACK = update(subscription).where(_unlocked(_s.due_at > bindparam("latest"))).values(
     lease=None, due_at=bindparam("now"))
+_SHORTEN = (update(subscription).where(_unlocked(_s.due_at > bindparam("until"), _s.lease.is_not(None)))
+            .values(due_at=bindparam("until")))
 _OWNERS = (select(_s.lease).where(_s.due_at > bindparam("now"), _s.due_at <= bindparam("until"), _s.lease.is_not(None))
            .distinct())
-_FREE = (update(subscription).where(_unlocked(_s.due_at.is_not(None), _s.lease.in_(bindparam("owners", expanding=True))))
+_FREE = (update(subscription).where(_unlocked(_s.due_at.is_not(None), within(_s.lease, "owners")))
          .values(lease=None, due_at=bindparam("now")))
 _ENDED = select(_s.id).where(_s.ends_at <= bindparam("now"))
 _FORGET_ENDS = (update(subscription)
-                .where(_unlocked(_s.id.in_(bindparam("ids", expanding=True)), _s.ends_at <= bindparam("now")))
+                .where(_unlocked(within(_s.id, "ids"), _s.ends_at <= bindparam("now")))
                 .values(ends_at=None))

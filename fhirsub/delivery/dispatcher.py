@@ -14,7 +14,6 @@ from functools import cached_property, partial
 
 from ..errors import StorageError
 from . import backlog, claims
-from .channels import TryLater
 from .flights import Flights
 from ..store.owner import owner_token
 from .retry import LONGEST_ASKED_S, Schedule
@@ -28,6 +27,7 @@ CLAIM_BATCH = 64             # a transaction that claims more keeps the writers 
 DRAIN_S = 10.0               # what is under way when it is stopped may finish for this long
 PAUSE_AFTER_FAILURE_S = 1.0
 BUSY_S = 0.005               # until a row is looked at again that another transaction had locked
+SET_BACK_S = 30.0            # a clock that was set back by less delays nothing by more
 SPREAD_S = 10.0              # retries that came due while nobody ran are spread over this
 LEASE_MARGIN_S = 10.0        # a lease outlives an attempt by this, so that one in flight is never claimed by another
 
@@ -50,6 +50,7 @@ class Dispatcher:
         self._wake, self._stopping = threading.Event(), threading.Event()
         # Look for due subscriptions now, or at a time; the sweep goes by a clock that nobody sets.
         self._hinted, self._look_at, self._sweep_at = True, None, time.monotonic()
+        self._lead_s = _lead_s(now())
 
     @cached_property
     def owner(self):
@@ -66,9 +67,14 @@ class Dispatcher:
         self._drain()
 
     def spread(self):
-        """Keep the retries that came due while nobody ran from going out all at once."""
+        """Keep the retries that came due while nobody ran from going out all at once.
+
+        The leases of dispatchers that died may reach far ahead, if the clock was set back since.
+        """
+        now = self.now()
         with self.database.write() as tx:
-            claims.spread(tx, now=self.now(), over_s=SPREAD_S)
+            claims.spread(tx, now=now, over_s=SPREAD_S)
+            claims.shorten_leases(tx, now=now, lease_s=self.lease_s)
 
     def stop(self):
         """End :meth:`run`: nothing new is sent from now on."""
@@ -92,14 +98,27 @@ class Dispatcher:
         :returns: seconds until the next step, unless something wakes it
         """
         if time.monotonic() >= self._sweep_at:
-            self._sweep_at = time.monotonic() + min(self.config.sweep_s, self.lease_s / 3)
-            self._hinted |= bool(self._flights.extensible())  # of events that came meanwhile nobody hears a hint
-            self._look(sweep(self.database, self.owner, self._flights.keys(), now=self.now(), lease_s=self.lease_s,
-                             longest_s=self.longest_s))
+            self._sweep(self.now())
         if self._look_at is not None and self._look_at <= self.now():
             self._hinted = True
         wait_s = self._round() if self._hinted or self._landed else self.config.sweep_s
         return max(0.0, min(wait_s, self._sweep_at - time.monotonic(), self._until_look_s()))
+
+    def _sweep(self, now):
+        self._sweep_at = time.monotonic() + min(self.config.sweep_s, self.lease_s / 3)
+        self._hinted |= bool(self._flights.extensible())  # of events that came meanwhile nobody hears a hint
+        lead_s = _lead_s(now)
+        if lead_s < self._lead_s - SET_BACK_S:
+            self._clock_set_back(now)
+        self._lead_s = lead_s
+        self._look(sweep(self.database, self.owner, self._flights.keys(), now=now, lease_s=self.lease_s,
+                         longest_s=self.longest_s))
+
+    def _clock_set_back(self, now):
+        with self.database.write() as tx:
+            claims.shorten_leases(tx, now=now, lease_s=self.lease_s)
+            claims.shorten_pauses(tx, now=now, pauses_s=self.schedule.pauses_s)
+        self._flights.grounded = {key: at and now for key, at in self._flights.grounded.items()}
 
     def _round(self):
         """Settle, claim, load, commit; then send. Returns seconds to wait if nothing wakes it."""
@@ -162,7 +181,7 @@ class Dispatcher:
             self.sender.send(flight.notification).add_done_callback(partial(self._land, flight))
         for flight, error in errors:
             self._flights.add(flight)
-            self._landed.append(Outcome(flight, TryLater(reason=str(error), error="secret")))
+            self._landed.append(Outcome(flight, error))
             self._wake.set()
 
     def _land(self, flight, sent):
@@ -214,3 +233,8 @@ class Dispatcher:
         with self.database.write() as tx:
             leases, _ = claims.held(tx, self.owner, self._flights.keys())
             claims.put_off(tx, leases, due_at=self.now())
+
+
+def _lead_s(now):
+    """How far the clock is ahead of one that nobody sets, in seconds."""
+    return now.timestamp() - time.monotonic()

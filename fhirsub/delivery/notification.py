@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from ..fhir import json
+from .channels import rendering
 
 
 @dataclass(frozen=True)
@@ -59,5 +60,9 @@ class Notification:
 
     @cached_property
     def resource(self):
-        """The content as a dict; None without payload."""
-        return None if self.content is None else json.decode(self.content)
+        """The content as a dict; None without payload.
+
+        :raises SetAside: it cannot be decoded
+        """
+        with rendering():
+            return None if self.content is None else json.decode(self.content)

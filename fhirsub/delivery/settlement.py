@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from ..store import versions
 from ..subscriptions.status import set_status, unusable
-from . import backlog, claims
+from . import aside, backlog, claims
 from .acceptance import accept
 from .attempts import MAX_ERROR_CHARACTERS, log_attempts, row
-from .channels import GiveUp, TryLater
+from .channels import GiveUp, SetAside, TryLater
 from .flights import Flight
 
 log = logging.getLogger(__name__)
@@ -80,19 +80,30 @@ def settle(tx, outcomes, leases, flights, schedule, config, *, now):
     outcomes = [_known(outcome) for outcome in outcomes if outcome.flight.lease.key in leases]
     # Those that were grounded, unless their owner has asked for them anew since.
     due_at = {key: at for key, at in flights.grounded.items() if key in leases and leases[key].attempts}
-    moved = accept(tx, [outcome.flight for outcome in outcomes if outcome.error is None])
+    moved = accept(tx, {outcome.flight: _logged(outcome) for outcome in outcomes if outcome.error is None})
     mended = moved - due_at.keys()  # what has failed beside the accepted ones still has to be tried again
     claims.forget_failures(tx, [key for key in mended if leases[key].attempts])
     for key in mended:
         _mend(tx, leases[key], now)
-    for outcome in outcomes:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    failed = [outcome for outcome in failed if not _set_aside(tx, outcome, leases, due_at, schedule, now)]
+    for outcome in failed:
         lease = leases[outcome.flight.lease.key]
-        if outcome.error is not None and not _counted(outcome, lease, due_at):
+        if not _counted(outcome, lease, due_at):
             lease.attempts, due_at[lease.key] = _fail(tx, outcome, lease, schedule, config, now)
-    log_attempts(tx, _logged(outcomes, due_at))
+    log_attempts(tx, [_logged(outcome, due_at.get(outcome.flight.lease.key)) for outcome in failed if outcome.tried])
     keys = {outcome.flight.lease.key for outcome in outcomes}
     under_way = flights.besides([outcome.flight for outcome in outcomes], keys)
     return _release(tx, keys, leases, due_at, under_way)
+
+
+def _set_aside(tx, outcome, leases, due_at, schedule, now):
+    """Whether the event was given up, so that the next can be sent."""
+    lease = leases[outcome.flight.lease.key]
+    hopeless = not _counted(outcome, lease, due_at) and aside.is_hopeless(outcome, lease, schedule)
+    if hopeless:
+        aside.park(tx, outcome, lease, _logged(outcome), now=now)
+    return hopeless
 
 
 def _counted(outcome, lease, due_at):
@@ -131,7 +142,7 @@ def _fail(tx, outcome, lease, schedule, config, now):
     if not outcome.tried:
         return lease.attempts, now + timedelta(seconds=UNTRIED_S if error.after_s is None else error.after_s)
     attempts = lease.attempts + 1
-    pause_s = None if isinstance(error, GiveUp) else schedule.pause_s(attempts, error.after_s, error.throttled)
+    pause_s = None if isinstance(error, GiveUp) else _pause_s(schedule, attempts, error)
     why = f"after {attempts} attempts" if pause_s is None else _too_much(tx, outcome.flight, config, now)
     if isinstance(error, GiveUp) or why:
         off = "switched off" if isinstance(error, GiveUp) else f"switched off {why}"
@@ -140,6 +151,11 @@ def _fail(tx, outcome, lease, schedule, config, now):
     if not unusable(lease.resource):
         set_status(tx, lease.id, "error", error.reason, now=now)
     return attempts, now + timedelta(seconds=pause_s)
+
+
+def _pause_s(schedule, attempts, error):
+    # Time heals an endpoint, but no event: the others shall not wait for it longer than they must.
+    return schedule.pause_s(1 if isinstance(error, SetAside) else attempts, error.after_s, error.throttled)
 
 
 def _too_much(tx, flight, config, now):
@@ -163,7 +179,7 @@ def _known(outcome):
     return outcome._replace(error=TryLater(error="exception"))
 
 
-def _logged(outcomes, due_at):
-    """The rows of the attempt log."""
-    return [row(outcome.flight, took_ms=outcome.took_ms, status=outcome.status, error=outcome.error and outcome.kind,
-                next_at=outcome.error and due_at.get(outcome.flight.lease.key)) for outcome in outcomes if outcome.tried]
+def _logged(outcome, next_at=None):
+    """The row of the attempt log."""
+    return row(outcome.flight, took_ms=outcome.took_ms, status=outcome.status, error=outcome.error and outcome.kind,
+               next_at=next_at)

@@ -142,4 +142,4 @@ class Tail:
 
 
 def _passed(since, now, seconds):
-    return not timedelta(0) <= now - since < timedelta(seconds=seconds)  # a clock set back must not stop anything
+    return abs(now - since) >= timedelta(seconds=seconds)  # a clock set back must not stop anything

@@ -95,8 +95,8 @@ DEFINITIONS: tuple[dict[str, Any], ...] = (
         "The secret that notifications are signed with, `whsec_…` as of Standard Webhooks; it reads as `whsec_***`."),
     _definition(
         extensions.EVENT, "Event", ("CapabilityStatement.rest.resource",), "",
-        "On the resource type Subscription: an event that a client can subscribe to. The criteria may be a search of one "
-        "of its types or one of the compartments; the filters may follow it in topics.", repeats=True,
+        "On the resource type Subscription: an event that a client can subscribe to. The criteria may be a search of "
+        "one of its types or one of the compartments; the filters may follow it in topics.", repeats=True,
         parts=(*_NAMED, ("type", "code", "0..*"), ("compartment", "code", "0..*"), ("filter", "Reference", "0..*"))),
     _definition(
         extensions.EVENT_FILTER, "Event filter", ("CapabilityStatement.rest.resource",), "",

@@ -11,7 +11,7 @@ ORDERING = _BASE + "ordering"
 # On Subscription.channel: valueString, the secret that notifications are signed with (whsec_…); read as whsec_***.
 SIGNATURE = _BASE + "signature"
 
-# On Subscription: valueReference to an EventDefinition that it subscribes to, the connectathon's way; repeated, in order.
+# On Subscription: valueReference to an EventDefinition that it subscribes to, as at the connectathon; in order.
 # On EventDefinition: the events that it is composed of.
 TOPICS = "http://hl7.org/fhir/subscription/topics"
 

@@ -4,6 +4,7 @@ Spec: https://hl7.org/fhir/R4/json.html
 """
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,18 @@ def decode(data: bytes | str) -> Any:
     return value
 
 
+def decode_strictly(data: bytes) -> Any:
+    """Read JSON that a client sent: of a member that is there twice, readers differ in which one they take.
+
+    :raises BadRequest: as :func:`decode`, or a member of an object is repeated
+    """
+    value = decode(data)
+    # What is written again has the quotes of all that was kept; an escaped one can only add to them.
+    if encode(value).count(b'"') < data.count(b'"'):
+        json.loads(data, object_pairs_hook=_unique)
+    return value
+
+
 def encode(value: Any) -> bytes:
     """Write JSON as UTF-8 without blanks; Decimal becomes a number with all its digits."""
     return _encoder.encode(value)
@@ -47,6 +60,15 @@ def _number(text: str) -> Decimal:
     if abs(number.adjusted()) > _MAX_EXPONENT:
         raise BadRequest(f"the number {text[:40]} is out of range: expected an exponent of at most {_MAX_EXPONENT}")
     return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRequest(f"an object has the member {twice[:64]!r} twice; expected each name once")
+    return found
 
 
 def _depth(value: Any) -> int:

@@ -54,8 +54,8 @@ def _apply_one(resource: Any, operation: Any, position: int) -> Any:
         raise Unprocessable(f"{name}: test of {operation.get('path')!r} failed: the resource has another value there",
                             code="conflict") from None
     except (JsonPatchConflict, JsonPointerException, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise Unprocessable(f"{name}: {operation.get('op')} {operation.get('path')!r} does not fit the resource: {error}",
-                            code="processing") from None
+        raise Unprocessable(f"{name}: {operation.get('op')} {operation.get('path')!r} does not fit the resource: "
+                            f"{error}", code="processing") from None
 
 
 def _check_size(resource: Any, max_bytes: int) -> bytes:

@@ -12,8 +12,8 @@ from typing import Any
 from .definitions.structures import RESOURCE_TYPES, properties
 from .validation.primitives import PRIMITIVES
 
-# "Servers SHALL replace all matching links … resource references, elements of type uri, url, oid, uuid, and <a href="" &
-# <img src="" in the narrative. Elements of type canonical are not replaced." Identifier.value, a string, stays as well.
+# "Servers SHALL replace all matching links … resource references, elements of type uri, url, oid, uuid, and <a href=""
+# & <img src="" in the narrative. Elements of type canonical are not replaced." Identifier.value, a string, stays too.
 _LINK_TYPES = frozenset({"uri", "url", "oid", "uuid"})
 _MARKUP_LINK = re.compile(r"""(<(?:a|img)\b[^<>]*?\s(?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 

@@ -33,8 +33,8 @@ def elements(resource: dict, names: Collection[str]) -> dict:
     """``_elements``: those named, id, meta and the required ones; ``value`` means any of ``value[x]``."""
     wanted = {name.rpartition(".")[2].removesuffix("[x]") for name in names} | set(_ALWAYS)
     known = properties(resource["resourceType"])
-    return _tagged({key: value for key, value in resource.items()
-                    if key.lstrip("_") in wanted or _chosen(known, key, lambda one: one.required or one.name in wanted)})
+    return _tagged({key: value for key, value in resource.items() if key.lstrip("_") in wanted
+                    or _chosen(known, key, lambda one: one.required or one.name in wanted)})
 
 
 def _kept(part: dict, type_name: str, keep: Callable[[Element], bool]) -> dict:

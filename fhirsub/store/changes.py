@@ -6,17 +6,22 @@ committed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, cast, insert, select, update
+from sqlalchemy import (Boolean, Connection, Integer, Row, Select, String, and_, bindparam, case, cast, func, insert,
+                        select, update)
 
 from ..fhir import json
 from .hints import announce_ours
+from .rows import rows
 from .sets import within
-from .tables import change, version
+from .tables import Serial, change, microseconds, version
+
+if TYPE_CHECKING:
+    from .versions import Version
 
 WRITES = ("create", "update", "delete")
 MAX_HOPS = 5  # servers that notify each other on purpose are fewer
@@ -66,14 +71,23 @@ def record(tx: Connection, written: Change, *, now: datetime) -> int:
 
 
 def record_version(tx: Connection, resource_key: int, type: str, id: str, version_id: int, interaction: str, *,
-                   now: datetime, topic_id: str | None = None, context: Collection[str] = (), hops: int = 0) -> int:
-    """Log a version of this server's own; its content stays where it is.
-
-    :param hops: how many notifications led to it; after more than :data:`MAX_HOPS` it causes none, for that is a loop
-    """
+                   now: datetime, topic_id: str | None = None, context: Collection[str] = ()) -> int:
+    """Log what happened to a version of this server's own; its content stays where it is."""
     return _insert(tx, {"resource_key": resource_key, "type": type, "id": id, "version_id": str(version_id),
                         "interaction": interaction, "recorded_at": now, "topic_id": topic_id,
-                        "context": _listed(context), "hops": hops or None, "matched": _looping(type, id, hops)})
+                        "context": _listed(context)})
+
+
+def record_versions(tx: Connection, written: Mapping[int, Version], *, hops: int = 0) -> None:
+    """Log new versions of this server's own, in their order; their content stays where it is.
+
+    :param written: by the key of the resource; at least one
+    :param hops: how many notifications led to them; after more than :data:`MAX_HOPS` they cause none: that is a loop
+    """
+    tx.execute(_INSERT_ALL, {"hops": hops or None, "changes": [
+        (key, new.type, new.id, str(new.version_id), new.interaction, microseconds(new.last_updated),
+         int(_looping(new.type, new.id, hops))) for key, new in written.items()]})
+    announce_ours(tx, "change")
 
 
 def pending(tx: Connection, limit: int) -> list[Change]:
@@ -127,6 +141,11 @@ def texts(tx: Connection, seqs: Collection[int]) -> dict[int, str | None]:
     return {row.seq: row.content or row.stored for row in tx.execute(_TEXTS, {"seqs": seqs})}
 
 
+def with_version(changes: Select) -> Select:
+    """The same, with the version that each change wrote, if this server has it, so that :data:`TEXT` can be shown."""
+    return changes.outerjoin(version, _OWN_VERSION)
+
+
 def newest(tx: Connection, limit: int) -> list[Change]:
     """The last changes of any resource, matched or not, newest first."""
     return [_change(row, row.content or row.stored) for row in tx.execute(_NEWEST, {"limit": limit})]
@@ -168,11 +187,15 @@ def _decoded(text: str | None) -> Any:
 
 
 _INSERT = insert(change).returning(change.c.seq)
+_INSERT_ALL = insert(change).from_select(
+    ["resource_key", "type", "id", "version_id", "interaction", "recorded_at", "matched", "hops"],
+    select(*rows("changes", Serial, String, String, String, String, Serial, Boolean), bindparam("hops", type_=Integer)))
 
 # A host application's version_id may be no number, and a join may look at every row: hence the CASE around the CAST.
 _number = case((change.c.resource_key.is_not(None), cast(change.c.version_id, version.c.version_id.type)))
 _OWN_VERSION = and_(version.c.resource_key == change.c.resource_key, version.c.version_id == _number)
 _STORED = version.c.content.label("stored")
+TEXT = func.coalesce(change.c.content, version.c.content)  # what :func:`texts` gives
 _WITH_CONTENT = select(change, version.c.base_url, _STORED).outerjoin(version, _OWN_VERSION)
 _TEXTS = select(change.c.seq, change.c.content, _STORED).outerjoin(version, _OWN_VERSION).where(
     within(change.c.seq, "seqs"))

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, exc, func, make_url, select
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, column, exc, func, make_url, select
 
 from ..errors import StorageError
 from . import postgresql, relay, sqlite
@@ -22,6 +22,7 @@ _ENGINES = {"sqlite": sqlite.engine, "postgresql": postgresql.engine, "postgres"
 
 # The connection, the disk or the pool; what a statement itself got wrong (IntegrityError, …) is a bug and stays one.
 _FAULTS = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+_FORBIDDEN = "42501"  # PostgreSQL's insufficient_privilege
 
 
 class Database:
@@ -36,7 +37,10 @@ class Database:
         kind = url.partition(":")[0].partition("+")[0]
         if kind not in _ENGINES:
             raise ValueError(f"the database must be sqlite:///path or postgresql://…; got {kind!r}")
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+        except (ValueError, exc.ArgumentError):
+            raise ValueError(f"the database must be {kind}://user@host:port/name, with a port that is a number") from None
         self.url = url
         self.shown = parsed.render_as_string(hide_password=True)
         self.engine = _ENGINES[kind](parsed, connections)
@@ -104,15 +108,15 @@ class Database:
         self._begin_anew()
 
 
-def claim(tx: Connection, name: str) -> None:
-    """Let one transaction at a time go on under this name, until it ends; what it then reads is up to date.
+def claim(tx: Connection, *names: str) -> None:
+    """Let one transaction at a time go on under each of these names, until it ends; what it then reads is up to date.
 
     For what no row can be locked for: a condition (``If-None-Exist``), an id that is not there yet. On SQLite a
-    writing transaction is alone anyway.
+    writing transaction is alone anyway. Several names are claimed in one order, so that no two wait for each other.
     """
-    if tx.dialect.name == "postgresql":
-        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-        tx.execute(select(func.pg_advisory_xact_lock(number)))
+    if names and tx.dialect.name == "postgresql":
+        numbers = {int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names}
+        tx.execute(_CLAIM, {"numbers": sorted(numbers)})
 
 
 @contextmanager
@@ -121,6 +125,11 @@ def _faults() -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-        if lost or isinstance(error, _FAULTS) or type(error) is exc.DatabaseError:
+        forbidden = getattr(getattr(error, "orig", None), "sqlstate", None) == _FORBIDDEN
+        if lost or forbidden or isinstance(error, _FAULTS) or type(error) is exc.DatabaseError:
             raise StorageError(str(getattr(error, "orig", None) or error)) from error
         raise
+
+
+_CLAIM = select(func.pg_advisory_xact_lock(column("number", BigInteger))).select_from(
+    func.unnest(bindparam("numbers", type_=ARRAY(BigInteger))).alias("number"))

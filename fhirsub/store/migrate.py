@@ -13,10 +13,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from ..errors import StorageError
 from .database import Database, claim
 
 # A host application may keep an Alembic of its own in the same database.
 VERSION_TABLE = "fhirsub_alembic_version"
+
+_OF_A_NEWER = "has tables of a newer version of fhirsub; install that one"
 
 
 def upgrade(database: Database) -> None:
@@ -24,17 +27,28 @@ def upgrade(database: Database) -> None:
 
     Several processes may do so at once: the first does the work, in one transaction, the others wait for it.
 
-    :raises StorageError: the database is unreachable; nothing was changed
+    :raises StorageError: the database is unreachable, or has tables of a newer version; nothing was changed
     """
     config = _config()
-    head = ScriptDirectory.from_config(config).get_current_head()
     with database.read() as tx:
-        if revision(tx) == head:
-            return
+        lacks = _lacks(tx, config)
+    if lacks == _OF_A_NEWER:
+        raise StorageError(f"{database.shown} {lacks}")
+    if not lacks:
+        return
     with database.write() as tx:
         claim(tx, VERSION_TABLE)
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+
+
+def check(database: Database, tx: Connection) -> None:
+    """Refuse a database that :func:`upgrade` would change.
+
+    :raises StorageError: it has no tables, or those of another version; says what would do
+    """
+    if lacks := _lacks(tx, _config()):
+        raise StorageError(f"{database.shown} {lacks}")
 
 
 def revise(database: Database, message: str) -> None:
@@ -52,6 +66,17 @@ def revise(database: Database, message: str) -> None:
 def revision(tx: Connection) -> str | None:
     """The migration that the database stands at; None when it has none of our tables."""
     return MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _lacks(tx: Connection, config: Config) -> str:
+    """Why the tables are not those of this version; empty if they are."""
+    scripts, found = ScriptDirectory.from_config(config), revision(tx)
+    if found == scripts.get_current_head():
+        return ""
+    if found is None:
+        return "has no tables yet; fhirsub migrate makes them"
+    known = {script.revision for script in scripts.walk_revisions()}
+    return "has the tables of an older version; fhirsub migrate changes them" if found in known else _OF_A_NEWER
 
 
 def _config() -> Config:

@@ -125,6 +125,12 @@ class Relay:
 
 
 def _conninfo(url: URL) -> str:
-    """The URL as libpq takes it, which would read a blank that SQLAlchemy writes as "+" as a plus."""
+    """The URL as libpq takes it, which would read a blank that SQLAlchemy writes as "+" as a plus.
+
+    :raises ValueError: it has a parameter that libpq does not know
+    """
     query = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
-    return make_conninfo(**url.translate_connect_args(database="dbname", username="user"), **query)
+    try:
+        return make_conninfo(**url.translate_connect_args(database="dbname", username="user"), **query)
+    except psycopg.ProgrammingError as error:
+        raise ValueError(f"FHIRSUB_DATABASE: {str(error).strip()}") from None

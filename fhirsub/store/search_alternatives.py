@@ -56,7 +56,7 @@ def _size(criteria: Criteria) -> int:
 
 
 def _compared(operand: Any) -> int:
-    """``:above`` compares with each beginning of a URL; the codes of one system are a single parameter, but a long one."""
+    """``:above`` compares with each beginning of a URL; the codes of a system are one parameter, but a long one."""
     if isinstance(operand, CodeSet):
         return len({system for system, _ in operand.codes}) + len(operand.codes) // 100
     if isinstance(operand, AllWords):

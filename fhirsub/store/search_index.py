@@ -4,6 +4,8 @@ Spec: https://hl7.org/fhir/R4/search.html
 """
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy import JSON, Connection, Text, bindparam, cast, delete, func, insert, select
 
 from ..fhir import json
@@ -12,23 +14,24 @@ from .search_rows import rows
 from .tables import search_value
 
 
-def put(tx: Connection, resource_key: int, values: SearchValues, *, again: bool) -> None:
-    """Make these the search values of a resource.
+def put(tx: Connection, found: Mapping[int, SearchValues], *, again: Collection[int]) -> None:
+    """Make these the search values of resources.
 
-    :param again: it may have some already
+    :param found: by the key of the resource; at least one
+    :param again: keys of those that may have some already
     """
-    found = json.encode(rows(values)).decode()
     statement = _PUT[tx.dialect.name]
     if again and tx.dialect.name == "postgresql":
         statement = _REPLACE  # a statement less is a round trip less
     elif again:
-        clear(tx, resource_key)
-    tx.execute(statement, {"of": resource_key, "of_type": values.type, "rows": found})
+        clear(tx, again)
+    tx.execute(statement, [{"of": key, "of_type": values.type, "rows": json.encode(rows(values)).decode()}
+                           for key, values in found.items()])
 
 
-def clear(tx: Connection, resource_key: int) -> None:
-    """Remove the search values of a resource."""
-    tx.execute(_CLEAR, {"of": resource_key})
+def clear(tx: Connection, resource_keys: Collection[int]) -> None:
+    """Remove the search values of one or more resources."""
+    tx.execute(_CLEAR, [{"of": key} for key in resource_keys])
 
 
 _FOUND = [search_value.c[name] for name in (

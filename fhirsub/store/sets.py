@@ -1,4 +1,4 @@
-"""``column IN (…)`` for sets of any size: one bound list instead of thousands of parameters, and one statement for all."""
+"""``column IN (…)`` for sets of any size: one bound list instead of thousands of parameters, one statement for all."""
 from __future__ import annotations
 
 import json

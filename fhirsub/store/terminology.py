@@ -43,9 +43,9 @@ class Kept(NamedTuple):
 class Expansions:
     """Gives the codes of a :class:`.CodeSet`, as they are stored when they are first asked for in a transaction.
 
-    :param kept: what the same caller's earlier transactions expanded. It is used again only if everything that it is made
-        of is still the current version, which one query tells for all. Not for a transaction that writes value sets: what
-        it rolls back was never there
+    :param kept: what the same caller's earlier transactions expanded. It is used again only if everything that it is
+        made of is still the current version, which one query tells for all. Not for a transaction that writes value
+        sets: what it rolls back was never there
     """
 
     def __init__(self, tx: Connection, kept: dict[CodeSet, Kept] | None = None):
@@ -133,4 +133,5 @@ _LOCATE = union_all(
     .where(_s.type.in_(_TYPES), _s.parameter == "url", within(_s.value, "urls")),
     select(_r.type, literal(_LITERAL).concat(_r.id), null(), *_STORED)
     .where(_r.type == "ValueSet", within(_r.id, "ids"), ~_r.deleted))
-_READ = select(version.c.content).where(version.c.resource_key == bindparam("of"), version.c.version_id == bindparam("as"))
+_READ = (select(version.c.content)
+         .where(version.c.resource_key == bindparam("of"), version.c.version_id == bindparam("as")))

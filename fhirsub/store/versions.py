@@ -4,12 +4,14 @@ Spec: https://hl7.org/fhir/R4/http.html#versions
 """
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, insert, select, update
+from sqlalchemy import (Connection, Integer, Row, String, Text, and_, bindparam, case, false, insert, literal, select,
+                        true, update)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import NotFound
@@ -17,8 +19,11 @@ from ..fhir import json
 from ..fhir.instants import instant_text
 from ..fhir.search_values import SearchValues
 from . import changes, search_index
+from .rows import rows
 from .sets import within
-from .tables import resource as resource_table, version as version_table
+from .tables import Instant, Serial, microseconds, resource as resource_table, version as version_table
+
+Name = tuple[str, str]  # ("Patient", "1")
 
 
 @dataclass(frozen=True)
@@ -76,39 +81,76 @@ def lock(tx: Connection, type: str, id: str) -> Version | None:
 
 
 def write(tx: Connection, resource: dict, *, now: datetime, base_url: str = "", hops: int = 0) -> Version:
-    """Store the resource as the next version of its id and record the change.
+    """:func:`write_all` of one resource."""
+    return write_all(tx, [resource], now=now, base_url=base_url, hops=hops)[0]
 
-    Two who create one id at once get versions 1 and 2. A deleted resource comes back, as ``create``.
 
-    :param resource: ``{"resourceType": "Observation", "id": str, …}``, checked; ``meta.versionId`` and
-        ``meta.lastUpdated`` are set here, the rest of ``meta`` stays
+def write_all(tx: Connection, resources: Sequence[dict], *, now: datetime, base_url: str = "",
+              hops: int = 0) -> list[Version]:
+    """Store each resource as the next version of its id and record the changes, in the order given.
+
+    Two who create one id at once get versions 1 and 2. A deleted resource comes back, as ``create``. The number of
+    statements does not grow with the resources, for on PostgreSQL each is a round trip.
+
+    :param resources: ``{"resourceType": "Observation", "id": str, …}``, checked, no two of one id; ``meta.versionId``
+        and ``meta.lastUpdated`` are set here, the rest of ``meta`` stays
     :param base_url: references below it are this server's own
-    :param hops: see :func:`fhirsub.store.changes.record_version`
+    :param hops: see :func:`fhirsub.store.changes.record_versions`
     :raises StorageError: nothing was stored
     """
-    type, id = resource["resourceType"], resource["id"]
-    row = tx.execute(_ADVANCE[tx.dialect.name], {
-        "type": type, "id": id, "version_id": 1, "last_updated": _milliseconds(now), "deleted": False}).one()
-    stamped = _stamped(resource, row)
-    written = Version(type, id, row.version_id, "create" if row.version_id == row.born else "update",
-                      row.last_updated, json.encode(stamped).decode(), base_url)
-    _append(tx, row.key, written, hops)
-    search_index.put(tx, row.key, SearchValues(stamped, base_url), again=written.interaction == "update")
-    return written
+    if not resources:
+        return []
+    written, values = {}, {}
+    advanced = _advanced(tx, resources, _milliseconds(now))
+    for resource in resources:
+        type, id = resource["resourceType"], resource["id"]
+        row = advanced[type, id]
+        stamped = _stamped(resource, row)
+        written[row.key] = Version(type, id, row.version_id, "create" if row.version_id == row.born else "update",
+                                   row.last_updated, json.encode(stamped).decode(), base_url)
+        values[row.key] = SearchValues(stamped, base_url)
+    _append(tx, written, hops)
+    search_index.put(tx, values, again=[key for key, version in written.items() if version.interaction == "update"])
+    return list(written.values())
 
 
 def delete(tx: Connection, type: str, id: str, *, now: datetime, hops: int = 0) -> Version:
-    """Add the version that deletes the resource and record the change; no search finds it any more.
+    """:func:`delete_all` of one resource."""
+    return delete_all(tx, [(type, id)], now=now, hops=hops)[0]
 
-    :raises NotFound: there is none, or it is deleted already
+
+def delete_all(tx: Connection, names: Sequence[Name], *, now: datetime, hops: int = 0) -> list[Version]:
+    """Add the versions that delete the resources and record the changes; no search finds them any more.
+
+    :param names: ``[("Patient", "1"), …]``, no two alike
+    :raises NotFound: one is not there, or is deleted already
     """
-    row = tx.execute(_DELETE, {"of_type": type, "of_id": id, "at": _milliseconds(now)}).first()
-    if row is None:
-        raise NotFound(f"{type}/{id} does not exist")
-    deleting = Version(type, id, row.version_id, "delete", row.last_updated, None)
-    _append(tx, row.key, deleting, hops)
-    search_index.clear(tx, row.key)
-    return deleting
+    if not names:
+        return []
+    deleted = {(type, row.id): row for type, ids in by_type(names).items()
+               for row in tx.execute(_DELETE, {"of_type": type, "ids": ids, "at": _milliseconds(now)})}
+    deleting = {}
+    for type, id in names:
+        if (row := deleted.get((type, id))) is None:
+            raise NotFound(f"{type}/{id} does not exist")
+        deleting[row.key] = Version(type, id, row.version_id, "delete", row.last_updated, None)
+    _append(tx, deleting, hops)
+    search_index.clear(tx, deleting)
+    return list(deleting.values())
+
+
+def by_type(names: Iterable[Name]) -> dict[str, list[str]]:
+    """The ids of each resource type; both in one order, whatever the order of ``names``."""
+    found = defaultdict(list)
+    for type, id in sorted(names):
+        found[type].append(id)
+    return found
+
+
+def _advanced(tx: Connection, resources: Sequence[dict], at: datetime) -> dict[Name, Row]:
+    names = [(resource["resourceType"], resource["id"]) for resource in resources]
+    advanced = tx.execute(_ADVANCE[tx.dialect.name], {"names": names, "at": at})
+    return {(row.type, row.id): row for row in advanced}    # neither database says in which order they come back
 
 
 def _stamped(resource: dict, row: Row) -> dict:
@@ -122,13 +164,11 @@ def _milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _append(tx: Connection, key: int, written: Version, hops: int) -> None:
-    tx.execute(_APPEND, {
-        "resource_key": key, "version_id": written.version_id, "type": written.type, "id": written.id,
-        "interaction": written.interaction, "last_updated": written.last_updated, "content": written.content,
-        "base_url": written.base_url})
-    changes.record_version(tx, key, written.type, written.id, written.version_id, written.interaction,
-                           now=written.last_updated, hops=hops)
+def _append(tx: Connection, written: Mapping[int, Version], hops: int) -> None:
+    tx.execute(_APPEND, {"versions": [
+        (key, new.version_id, new.type, new.id, new.interaction, microseconds(new.last_updated), new.content,
+         new.base_url) for key, new in written.items()]})
+    changes.record_versions(tx, written, hops=hops)
 
 
 def _version(row: Row | None) -> Version | None:
@@ -136,14 +176,17 @@ def _version(row: Row | None) -> Version | None:
 
 
 def _advance(insert):
-    """The next version number of a resource that may be there already: a second creator waits, then sees the first."""
-    new = insert(resource_table)
+    """The next version numbers of resources that may be there already: a second creator waits, then sees the first."""
+    # SQLite reads ON CONFLICT after a bare FROM as the condition of a join: hence the WHERE.
+    new = insert(resource_table).from_select(
+        ["type", "id", "version_id", "last_updated", "deleted"],
+        select(*rows("names", String, String), literal(1), bindparam("at", type_=Instant), false()).where(true()))
     held = resource_table.c
     later = case((held.last_updated > new.excluded.last_updated, held.last_updated), else_=new.excluded.last_updated)
     return new.on_conflict_do_update(index_elements=["type", "id"], set_={
         "version_id": held.version_id + 1, "last_updated": later, "deleted": new.excluded.deleted,
         "born": case((held.deleted, held.version_id + 1), else_=held.born),
-    }).returning(held.key, held.version_id, held.born, held.last_updated)
+    }).returning(held.key, held.type, held.id, held.version_id, held.born, held.last_updated)
 
 
 _ADVANCE = {"sqlite": _advance(sqlite.insert), "postgresql": _advance(postgresql.insert)}
@@ -157,8 +200,10 @@ _CURRENT_OF = select(*_COLUMNS).join(resource_table, _v.resource_key == _r.key).
     _r.type == bindparam("type"), within(_r.id, "ids"), _v.version_id == _r.version_id)
 _VREAD = _OF.where(_v.version_id == bindparam("version_id"))
 _LOCK = select(_r.key).where(_NAMED).with_for_update()
-_DELETE = (update(resource_table).where(_r.type == bindparam("of_type"), _r.id == bindparam("of_id"), ~_r.deleted)
+_DELETE = (update(resource_table).where(_r.type == bindparam("of_type"), within(_r.id, "ids"), ~_r.deleted)
            .values(version_id=_r.version_id + 1, deleted=True,
                    last_updated=case((_r.last_updated > bindparam("at"), _r.last_updated), else_=bindparam("at")))
-           .returning(_r.key, _r.version_id, _r.last_updated))
-_APPEND = insert(version_table)
+           .returning(_r.key, _r.id, _r.version_id, _r.last_updated))
+_APPEND = insert(version_table).from_select(
+    ["resource_key", "version_id", "type", "id", "interaction", "last_updated", "content", "base_url"],
+    select(*rows("versions", Serial, Integer, String, String, String, Serial, Text, Text)))

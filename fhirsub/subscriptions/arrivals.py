@@ -55,7 +55,8 @@ def _question(change, find):
 def _bind(tx, created, questions, find):
     """Give each of the Subscriptions its row, and a cursor that begins at the head of its stream."""
     opened = open_streams(tx, questions, find)
-    keys = dict(tx.execute(_INSERT, [{"id": change.id, **switch.state(change.resource)} for change in created]).all())
+    keys = dict(tx.execute(_INSERT, [{"id": change.id, "stream_id": stream.id, **switch.state(change.resource)}
+                                     for change, stream in zip(created, opened, strict=True)]).all())
     tx.execute(insert(cursor), [{"subscription_key": keys[change.id], "stream_id": stream.id, "base": stream.head,
                                  "since": stream.head, "accepted": stream.head}
                                 for change, stream in zip(created, opened, strict=True)])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..errors import FHIRSubError
 from ..fhir import json
 from ..fhir.topics import read
-from . import registry, switch
+from . import registry, renewals
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,19 @@ def apply(tx, change, topics, *, now):
 
     :param change: :class:`~fhirsub.store.changes.Change` with its ``resource`` (None for a delete)
     :param topics: :class:`.Topics`
+    :returns: whether all are told; if not, the change is to be applied again in the next batch
     """
+    if not is_begun(tx, change):
+        _take(tx, change, topics)
+    return renewals.go_on(tx, change.seq, topics.finder(tx), now=now)
+
+
+def is_begun(tx, change):
+    """Whether an earlier batch has taken the change in, and not come to its end."""
+    return change.type == "EventDefinition" and renewals.is_under_way(tx, change.seq)
+
+
+def _take(tx, change, topics):
     row = registry.current(tx, change.id)
     old = row and topics.load(tx, [(row.id, row.version_id)]).get(row.id)
     shape = _shape(old, topics.finder(tx))
@@ -35,8 +47,7 @@ def apply(tx, change, topics, *, now):
     find = topics.finder(tx)
     named = _refile(tx, [one for one in (old, new) if one is not None], change.id, find)
     if _shape(new, find) != shape:  # 100,000 Subscriptions need not be looked at for a new condition
-        for used_by in registry.users(tx, "Subscription", named):
-            switch.renew(tx, used_by.removeprefix("Subscription/"), find, before=change.seq, now=now)
+        renewals.expect(tx, change.seq, named)
 
 
 def _read(change):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from functools import cache, partial
 
 from ..delivery import ordering, signature
 from ..delivery.addresses import check_elsewhere, same_receiver
@@ -19,6 +20,7 @@ from ..fhir.topics.filing import SETS
 from ..store import versions
 from ..store.terminology import Expansions
 from . import stored_topics
+from .kept_secrets import KeptSecrets
 from .secrets import MASK
 
 PAYLOADS = ("application/fhir+json", "application/json")
@@ -46,7 +48,7 @@ class SubscriptionDoor:
         """
         filled = {"status": "requested", "reason": "none given"} | resource
         channel = filled.get("channel")
-        if isinstance(channel, dict) and channel.get("type") in self.channels:
+        if isinstance(channel, dict) and channel.get("type") in tuple(self.channels):    # it may be a list yet
             filled["channel"] = channel | {"type": "rest-hook"}
         return filled
 
@@ -70,32 +72,38 @@ class SubscriptionDoor:
         if issues:
             raise Unprocessable(issues=issues)
 
-    def admit(self, tx, resource, current, *, now, config, base_url=""):
-        """The Subscription as it is stored: the server's status, no error text, secret headers masked.
+    @contextmanager
+    def admitting(self, tx, ids, *, now, config, base_url=""):
+        """``admit(resource, current)``: the Subscription as it is stored, with the server's status, no error text, and
+        secrets masked.
 
-        :param current: the version before, or None
-        :raises Unprocessable: it names events, Groups or Lists that are not here, or codes that this server cannot tell
+        ``admit`` raises Unprocessable if it names events, Groups or Lists that are not here, or codes that this server
+        cannot tell. What many of them name is looked up once; their secrets are stored at the end.
         """
-        stored = {name: value for name, value in resource.items() if name != "error"}
-        ended = "end" in resource and parse_instant(resource["end"]) <= now
-        stored["status"] = "off" if ended or resource.get("status") == "off" else "active"
-        if stored["status"] == "active":
-            _settle(tx, resource, base_url)
-        channel = resource["channel"]
-        if current is not None:
-            _same_receiver(channel, current["channel"])
-        if current is not None or "header" in channel or "extension" in channel:    # else there can be no secrets
-            stored["channel"] = self._masked(tx, resource["id"], channel, now)
-        return stored
+        named, secrets = _Named(tx, base_url), KeptSecrets(tx, ids)
 
-    def removed(self, tx, id, *, now):
-        """Forget the secrets of a deleted Subscription."""
-        self.vault.forget(tx, id)
+        def admit(resource, current):
+            if resource is None:
+                secrets.of(current["id"]).clear()
+                return None
+            status = _status_of(resource, now)
+            if status == "active":
+                named.check(resource)
+            stored = {name: value for name, value in resource.items() if name != "error"}
+            return stored | {"status": status, "channel": self._masked(resource, current, secrets, now)}
+        yield admit
+        secrets.save()
 
-    def _masked(self, tx, id, channel, now):
+    def _masked(self, resource, current, secrets, now):
+        channel, before = resource["channel"], current["channel"] if current else {}
+        if current:
+            _same_receiver(channel, before)
+        if not any(name in one for one in (channel, before) for name in ("header", "extension")):
+            return channel      # there can be no secrets
+        stored = secrets.of(resource["id"])
         headers = [] if self._judges_content(channel) else channel.get("header", [])
-        shown = self.vault.hide(tx, id, headers)
-        return self.vault.hide_signature(tx, id, channel | {"header": shown} if shown else channel, now=now)
+        shown = self.vault.hide(stored, headers)
+        return self.vault.hide_signature(stored, channel | {"header": shown} if shown else channel, now=now)
 
     def _judges_content(self, channel):
         """Whether payload and header are the channel's own matter, such as the subject of a mail."""
@@ -146,21 +154,33 @@ def _status(resource):
                             expression="Subscription.status")
 
 
-def _settle(tx, resource, base_url):
-    """Look up what the Subscription names."""
-    question = asking.settled(asking.asked(resource, base_url), resource, stored_topics.finder(tx, base_url))
-    for reference in question.compartments:
-        if reference.startswith(SETS) and not _exists(tx, *reference.split("/")):
-            raise Unprocessable("Subscription.criteria: expected a Group or List of this server, whose members can be "
-                                f"followed; it holds no {reference}", expression="Subscription.criteria",
-                                code="not-found")
-    if question.criteria is not None:
-        with _refused():
-            question.criteria.bind(Expansions(tx))
+def _status_of(resource, now):
+    ended = "end" in resource and parse_instant(resource["end"]) <= now
+    return "off" if ended or resource.get("status") == "off" else "active"
 
 
-def _exists(tx, type, id):
-    found = versions.current(tx, type, id)
+class _Named:
+    """What the Subscriptions of one transaction name: each is looked up once."""
+
+    def __init__(self, tx, base_url):
+        self._base_url = base_url
+        self._topic, self._codes = stored_topics.finder(tx, base_url), Expansions(tx)
+        self._exists = cache(partial(_exists, tx))
+
+    def check(self, resource):
+        question = asking.settled(asking.asked(resource, self._base_url), resource, self._topic)
+        for reference in question.compartments:
+            if reference.startswith(SETS) and not self._exists(reference):
+                raise Unprocessable("Subscription.criteria: expected a Group or List of this server, whose members can "
+                                    f"be followed; it holds no {reference}", expression="Subscription.criteria",
+                                    code="not-found")
+        if question.criteria is not None:
+            with _refused():
+                question.criteria.bind(self._codes)
+
+
+def _exists(tx, reference):
+    found = versions.current(tx, *reference.split("/"))
     return found is not None and not found.deleted
 
 

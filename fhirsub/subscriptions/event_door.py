@@ -4,6 +4,8 @@ Spec: https://hl7.org/fhir/R4/eventdefinition.html, https://hl7.org/fhir/R4/meta
 """
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from ..errors import Conflict, ExpressionFailed, Issue, Unprocessable
 from ..fhir import extension_places, json
 from ..fhir.fhirpath.expression import Scope
@@ -16,6 +18,7 @@ class EventDefinitionDoor:
     """The door of the resource type EventDefinition."""
 
     rank = 3    # in a transaction after whatever else is written
+    one_by_one = True   # it may be composed of one before it
 
     def fill(self, resource):
         """What is validated in its place: :meth:`check` tells better than the schema which language is expected."""
@@ -36,31 +39,38 @@ class EventDefinitionDoor:
         if issues:
             raise Unprocessable(issues=issues)
 
-    def admit(self, tx, resource, current, *, now, config, base_url=""):
-        """The resource as it is.
+    @contextmanager
+    def admitting(self, tx, ids, *, now, config, base_url=""):
+        """``admit(resource, current)``: the resource as it is.
 
-        :raises Unprocessable: it is composed of what is not there, or of itself
+        ``admit`` raises Unprocessable if it is composed of what is not there, or of itself; and Conflict if it is to be
+        deleted while somebody is subscribed to it.
         """
-        sources = read(resource, base_url).sources
-        combination.check(sources, [where for where, _ in combination.places(resource)],
-                          stored_topics.finder(tx, base_url), resource["id"])
-        return resource
+        def admit(resource, current):
+            if resource is None:
+                _refuse_in_use(tx, current["id"])
+            else:
+                _refuse_composition(tx, resource, base_url)
+            return resource
+        yield admit
 
-    def removed(self, tx, id, *, now):
-        """Keep it while somebody is subscribed to it.
 
-        :raises Conflict: says how many are
-        """
-        row = registry.current(tx, id)
-        if row is None:
-            return
-        names = registry.names(read(json.decode(row.content), row.base_url))
-        subscriptions = registry.users(tx, "Subscription", names)
-        composed = [user for user in registry.users(tx, "EventDefinition", names) if user != registry.reference(id)]
-        if subscriptions or composed:
-            raise Conflict(f"EventDefinition/{id} is used by {len(subscriptions)} active Subscriptions and "
-                           f"{len(composed)} EventDefinitions, {[*subscriptions, *composed][0]} among them; switch them "
-                           "off or over to another first, or give it the status retired")
+def _refuse_composition(tx, resource, base_url):
+    sources, places = read(resource, base_url).sources, [where for where, _ in combination.places(resource)]
+    combination.check(sources, places, stored_topics.finder(tx, base_url), resource["id"])
+
+
+def _refuse_in_use(tx, id):
+    row = registry.current(tx, id)
+    if row is None:
+        return
+    names = registry.names(read(json.decode(row.content), row.base_url))
+    subscriptions = registry.users(tx, "Subscription", names)
+    composed = [user for user in registry.users(tx, "EventDefinition", names) if user != registry.reference(id)]
+    if subscriptions or composed:
+        raise Conflict(f"EventDefinition/{id} is used by {len(subscriptions)} active Subscriptions and "
+                       f"{len(composed)} EventDefinitions, {[*subscriptions, *composed][0]} among them; switch them "
+                       "off or over to another first, or give it the status retired")
 
 
 def _refuse_modifiers(resource):

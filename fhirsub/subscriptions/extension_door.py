@@ -4,6 +4,8 @@ Spec: https://hl7.org/fhir/R4/structuredefinition.html
 """
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from ..errors import Forbidden
 from ..fhir.extension_definitions import DEFINITIONS
 
@@ -20,19 +22,14 @@ class ExtensionDoor:
     def check(self, resource, *, config, base_url=""):
         """Nothing: what is ours is known by its id, which the transaction tells."""
 
-    def admit(self, tx, resource, current, *, now, config, base_url=""):
-        """The resource as it is.
-
-        :raises Forbidden: it is in the place of one of the server's own
-        """
-        _keep(resource["id"])
-        return resource
-
-    def removed(self, tx, id, *, now):
-        """:raises Forbidden: it is one of the server's own"""
-        _keep(id)
+    @contextmanager
+    def admitting(self, tx, ids, *, now, config, base_url=""):
+        """``admit(resource, current)``: the resource as it is; refused in the place of one of the server's own."""
+        yield _kept
 
 
-def _keep(id):
+def _kept(resource, current):
+    id = (resource or current)["id"]
     if id in _OURS:
         raise Forbidden(f"StructureDefinition/{id} is what this server itself says of its extension, and read-only")
+    return resource

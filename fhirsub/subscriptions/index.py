@@ -79,7 +79,7 @@ class Index:
 
     def _filed(self, tx, keys):
         filed = defaultdict(list)
-        for key, stream_id in tx.execute(_FILED, {"keys": keys}):
+        for key, stream_id in tx.execute(_FILED, {"keys": keys}).all():
             filed[key].append(stream_id)
         return filed
 

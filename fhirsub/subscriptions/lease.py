@@ -22,9 +22,9 @@ def take(tx, name, owner, *, now, lease_s):
     :param lease_s: seconds after which another may take it
     """
     holder = tx.execute(_HOLDER, {"of": name}).first()
-    if holder and holder.owner == owner and holder.expires_at > now + timedelta(seconds=lease_s / 2):
-        return True
     until = now + timedelta(seconds=lease_s)
+    if holder and holder.owner == owner and now + timedelta(seconds=lease_s / 2) < holder.expires_at <= until:
+        return True
     free = or_(lease.c.owner == owner, lease.c.expires_at <= now,
                lease.c.expires_at > until + timedelta(seconds=SKEW_S))
     take = update(lease).where(lease.c.name == name).values(owner=owner, expires_at=until)

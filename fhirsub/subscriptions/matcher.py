@@ -71,7 +71,10 @@ class Matcher:
         self.database.hints.wake("change")
 
     def step(self):
-        """Match one batch of pending changes; returns how many, 0 when there are none or another process is at it."""
+        """Match one batch of pending changes.
+
+        :returns: how many, 0 when there are none or another process is at it; the part of a large one counts as one
+        """
         now = self.now()
         with self.database.write() as tx:
             if not lease.take(tx, "matcher", self.owner, now=now, lease_s=LEASE_S):
@@ -80,10 +83,10 @@ class Matcher:
                 periodic.fire(tx, self.topics, now=now)
                 self._plan(tx, now)
             batch = changes.pending(tx, self.config.match_batch)
-            if batch:
-                batch = self._match(tx, batch, now)
-                changes.mark(tx, [change.seq for change in batch])
-        return len(batch)
+            matched = self._match(tx, batch, now) if batch else []
+            if matched:
+                changes.mark(tx, [change.seq for change in matched])
+        return len(matched or batch[:1])
 
     def _is_due(self):
         with self.database.read() as tx:
@@ -98,20 +101,19 @@ class Matcher:
 
     def _match(self, tx, batch, now):
         """Append events and switch, in order; returns the changes done: those after LONG_S wait for the next batch."""
-        touched, matched, cut = set(), [], False
+        touched, matched, done = set(), [], True
         for switched, run in groupby(batch, key=_switched):
-            if cut:
-                break
             run = list(run)
-            written = gather(tx, run, self.topics, base_url=self.config.base_url, expansions=self._expansions,
-                             enough=lambda: (self.now() - now).total_seconds() > LONG_S)
-            touched |= self._append(tx, written, now)
-            run, cut = run[:len(written)], len(written) < len(run)
+            if not definitions.is_begun(tx, run[0]):
+                written = gather(tx, run, self.topics, base_url=self.config.base_url, expansions=self._expansions,
+                                 enough=lambda: (self.now() - now).total_seconds() > LONG_S)
+                touched |= self._append(tx, written, now)
+                run, done = run[:len(written)], len(written) == len(run)
+            if switched and not self._switch(tx, run, now):
+                break
             matched += run
-            if switched:
-                self._switch(tx, run, now)
-                self.database.hints.announce(tx, "event")  # a socket may wait for it to be switched on
-                self.database.hints.announce(tx, "due")    # and events for it to work again
+            if not done:
+                break
         if touched:
             self.database.hints.announce(tx, "event")
             if streams.make_due(tx, touched, now=now):
@@ -128,14 +130,18 @@ class Matcher:
         return {match.stream_id for match in matches}
 
     def _switch(self, tx, run, now):
-        change = run[0]
+        """Returns whether it is done; if not, the next batch goes on with the same change."""
+        change, done = run[0], True
         if arrivals.is_plain(change):
             arrivals.take_in(tx, run, self.topics.finder(tx), now=now)
         elif change.type == "Subscription":
             switch.apply(tx, change, self.topics.finder(tx), now=now)
         else:
-            definitions.apply(tx, change, self.topics, now=now)
+            done = definitions.apply(tx, change, self.topics, now=now)
             self._look_at = now
+        self.database.hints.announce(tx, "event")  # a socket may wait for it to be switched on
+        self.database.hints.announce(tx, "due")    # and events for it to work again
+        return done
 
     def _report(self, tx, stream_id, reason, now):
         ids = select(subscription.c.id).join(cursor, cursor.c.subscription_key == subscription.c.key).where(

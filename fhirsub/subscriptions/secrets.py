@@ -11,12 +11,11 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import bindparam, delete, insert, select
 
 from ..delivery import signature
 from ..delivery.headers import split
 from ..errors import Unprocessable
-from ..store.tables import secret_header
+from .kept_secrets import KeptSecrets
 
 MASK = "***"
 OVERLAP = timedelta(hours=24)  # an old signature secret is used beside a new one, until every receiver knows that
@@ -41,49 +40,51 @@ class Vault:
     def __init__(self, key):
         self._fernet = Fernet(key)
 
-    def hide(self, tx, subscription_id, headers):
-        """Store the secret values among ``headers`` and return the headers as a read shows them.
+    def hide(self, stored, headers):
+        """Put the secret values among ``headers`` into ``stored`` and return the headers as a read shows them.
 
         A masked value keeps what is stored; a secret that is no longer among the headers is forgotten.
 
+        :param stored: of the Subscription, see :class:`~.kept_secrets.KeptSecrets`
         :param headers: list of ``"Name: value"``
         :raises Unprocessable: a mask with nothing stored behind it, or one secret header twice
         """
-        kept = self._stored(tx, subscription_id)
         secrets, shown = {}, []
         for position, line in enumerate(headers):
             name, value = split(line)
             if not is_secret(name):
                 shown.append(line)
                 continue
-            secrets[name.lower()] = self._secret(name, value, kept, secrets, position)
+            secrets[name.lower()] = self._secret(name, value, stored, secrets, position)
             shown.append(f"{name}: {MASK}")
-        if secrets != kept:
-            self._replace(tx, subscription_id, kept, secrets)
+        for name in stored.keys() - secrets.keys() - {_SIGNATURE}:
+            del stored[name]
+        stored |= secrets
         return shown
 
     def reveal(self, tx, subscription_id, headers):
         """``headers`` as a channel sends them: each mask replaced by the stored value."""
         if not any(is_secret(split(line)[0]) for line in headers):
             return list(headers)
-        stored = self._stored(tx, subscription_id)
+        stored = KeptSecrets(tx, [subscription_id]).of(subscription_id)
         return [self._revealed(line, stored) for line in headers]
 
-    def hide_signature(self, tx, subscription_id, channel, *, now):
-        """Store the signature secret of ``channel`` and return the channel as a read shows it.
+    def hide_signature(self, stored, channel, *, now):
+        """Put the signature secret of ``channel`` into ``stored`` and return the channel as a read shows it.
 
         The mask keeps what is stored. A secret that is replaced stays in use for :data:`OVERLAP`; one whose extension
         is gone is forgotten.
 
+        :param stored: of the Subscription, see :class:`~.kept_secrets.KeptSecrets`
         :raises Unprocessable: a mask with nothing stored behind it
         """
-        given, stored = signature.asked(channel), self._stored(tx, subscription_id, signatures=True)
+        given = signature.asked(channel)
         if given is None:
-            self._replace(tx, subscription_id, stored, {})
+            stored.pop(_SIGNATURE, None)
             return channel
         if given != signature.MASK:
-            self._replace(tx, subscription_id, stored, {_SIGNATURE: self._with(given, stored, now)})
-        elif not stored:
+            stored[_SIGNATURE] = self._with(given, stored, now)
+        elif _SIGNATURE not in stored:
             where = "Subscription.channel.extension"
             raise Unprocessable(f"{where}: {signature.MASK} keeps a stored secret, and none is stored; give the secret",
                                 expression=where)
@@ -96,16 +97,11 @@ class Vault:
         """
         if signature.asked(channel) != signature.MASK:
             return channel
-        secrets = self._secrets(self._stored(tx, subscription_id, signatures=True))
+        secrets = self._secrets(KeptSecrets(tx, [subscription_id]).of(subscription_id))
         if not secrets:
             raise ValueError("the signature secret is not stored; write it anew")
         in_use = [secret for secret, until in secrets if until is None or until > now.timestamp()]
         return signature.replaced(channel, " ".join(in_use))
-
-    @staticmethod
-    def forget(tx, subscription_id):
-        """Delete every secret of a Subscription."""
-        tx.execute(delete(secret_header).where(secret_header.c.subscription_id == subscription_id))
 
     def _secret(self, name, value, kept, secrets, position):
         where = f"Subscription.channel.header[{position}]"
@@ -138,26 +134,13 @@ class Vault:
         return self._fernet.encrypt(json.dumps([(given, None), *old[:MAX_OLD]]).encode()).decode()
 
     def _secrets(self, stored):
-        """``[(secret, until or None), …]``, the newest first."""
+        """``[(secret, until or None), …]``, the newest first; of signatures."""
+        if _SIGNATURE not in stored:
+            return []
         try:
-            return [tuple(pair) for text in stored.values() for pair in json.loads(self._fernet.decrypt(text.encode()))]
+            return [tuple(pair) for pair in json.loads(self._fernet.decrypt(stored[_SIGNATURE].encode()))]
         except InvalidToken:
             raise ValueError("the signature secret was encrypted with another SECRET_KEY") from None
-
-    @staticmethod
-    def _stored(tx, subscription_id, signatures=False):
-        """Encrypted values by name: of the headers, or of the one signature row."""
-        rows = tx.execute(_SIGNATURES if signatures else _HEADERS, {"of": subscription_id})
-        return {name: value for name, value in rows}
-
-    @staticmethod
-    def _replace(tx, subscription_id, old, new):
-        if old:
-            tx.execute(delete(secret_header).where(secret_header.c.subscription_id == subscription_id,
-                                                   secret_header.c.name.in_(list(old))))
-        if new:
-            tx.execute(insert(secret_header), [{"subscription_id": subscription_id, "name": name, "value": value}
-                                               for name, value in new.items()])
 
 
 def load_key(config):
@@ -167,9 +150,12 @@ def load_key(config):
     :raises OSError: the file cannot be read or made
     """
     path = Path(config.secret_key_file)
-    if not config.secret_key and not path.exists():
-        _make_key(path)
-    key = config.secret_key.encode() or path.read_bytes().strip()
+    try:
+        if not config.secret_key and not path.exists():
+            _make_key(path)
+        key = config.secret_key.encode() or path.read_bytes().strip()
+    except OSError as error:
+        raise OSError(f"FHIRSUB_SECRET_KEY_FILE {path}: {error.strerror}") from error
     try:
         Fernet(key)
     except ValueError:
@@ -188,7 +174,3 @@ def _make_key(path):
             os.link(file.name, path)
         except FileExistsError:
             pass
-
-
-_OF = select(secret_header.c.name, secret_header.c.value).where(secret_header.c.subscription_id == bindparam("of"))
-_SIGNATURES, _HEADERS = _OF.where(secret_header.c.name == _SIGNATURE), _OF.where(secret_header.c.name != _SIGNATURE)

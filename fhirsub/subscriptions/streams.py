@@ -2,14 +2,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import chain
 
-from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import BigInteger, String, Text, and_, bindparam, delete, exists, insert, select, update
 
+from ..store.rows import rows
 from ..store.sets import within
-from ..store.tables import cursor, event, stream, stream_key, subscription
+from ..store.tables import Instant, cursor, event, stream, stream_key, subscription
 from .needs import add_needs, count_needs, needs_text
+
+# A dispatcher delivers it, and has nothing to send; the condition of a partial index, written as it is there.
+IDLE = and_(subscription.c.due_at.is_(None), subscription.c.active, subscription.c.push)
 
 
 def open_stream(tx, question, find):
@@ -46,9 +50,9 @@ def _make(tx, digests, asked, find):
     """``{text: row}`` of new streams, filed and with their needs counted."""
     needs = {text: question.needs(find) for text, question in asked.items()}
     add_needs(tx, chain.from_iterable(needs.values()))
-    rows = tx.execute(_INSERT, [{"question": text, "question_hash": digest, "needs": needs_text(needs[text])}
+    made = tx.execute(_INSERT, [{"question": text, "question_hash": digest, "needs": needs_text(needs[text])}
                                 for digest, text in digests.items()])
-    found = {digests[row.question_hash]: row for row in rows}
+    found = {digests[row.question_hash]: row for row in made}
     tx.execute(insert(stream_key), [{"key": key, "stream_id": found[text].id}
                                     for text, question in asked.items() for key in question.keys(find)])
     return found
@@ -74,15 +78,24 @@ def append(tx, matches, *, now):
 
     :param matches: list of :class:`.Found`; at most one of a stream and a change
     """
-    counts = Counter(found.stream_id for found in matches)
-    heads = dict(tx.execute(_LOCK, {"ids": counts}).all())
-    events = []
-    for stream_id, change_seq, transition, topics in matches:
-        heads[stream_id] += 1
-        events.append({"stream_id": stream_id, "number": heads[stream_id], "change_seq": change_seq, "created_at": now,
-                       "transition": transition, "topics": " ".join(topics) or None})
-    tx.execute(_MOVE, [{"of": stream_id, "to": head} for stream_id, head in heads.items()])
-    tx.execute(insert(event), events)
+    heads, events = _move(tx, Counter(found.stream_id for found in matches)), []
+    for stream_id, change_seq, transition, topics in reversed(matches):
+        events.append((stream_id, heads[stream_id], change_seq, transition, " ".join(topics) or None))
+        heads[stream_id] -= 1
+    tx.execute(_APPEND, {"events": events[::-1], "now": now})
+
+
+def _move(tx, counts):
+    """Move heads on by so many events each; nearly always by one.
+
+    :returns: where they are now, by stream
+    """
+    ids, heads = defaultdict(list), {}
+    for stream_id, count in counts.items():
+        ids[count].append(stream_id)
+    for count, streams in ids.items():
+        heads |= dict(tx.execute(_MOVE, {"ids": streams, "count": count}).all())
+    return heads
 
 
 def make_due(tx, stream_ids, *, now):
@@ -103,11 +116,9 @@ _UNBOUND = select(stream.c.id, stream.c.needs).where(within(stream.c.id, "ids"),
     cursor.c.stream_id == stream.c.id, cursor.c.until.is_(None)))
 _KEYS = select(stream_key.c.key).where(stream_key.c.stream_id == bindparam("of"))
 _UNFILE = delete(stream_key).where(stream_key.c.stream_id == bindparam("of"), within(stream_key.c.key, "keys"))
-_LOCK = select(stream.c.id, stream.c.head).where(within(stream.c.id, "ids")).order_by(stream.c.id).with_for_update()
-_MOVE = update(stream).where(stream.c.id == bindparam("of")).values(head=bindparam("to"))
-# A cursor that new criteria closed in the same batch has its last events to send too.
-_BEHIND = select(cursor.c.subscription_key).where(
-    within(cursor.c.stream_id, "ids"), or_(cursor.c.until.is_(None), cursor.c.accepted < cursor.c.until), ~cursor.c.parked)
-_MAKE_DUE = update(subscription).where(
-    subscription.c.key.in_(_BEHIND), subscription.c.active, subscription.c.push, subscription.c.due_at.is_(None)).values(
-    due_at=bindparam("at"))
+_MOVE = update(stream).where(within(stream.c.id, "ids")).values(head=stream.c.head + bindparam("count")).returning(
+    stream.c.id, stream.c.head)
+_APPEND = insert(event).from_select(
+    ["stream_id", "number", "change_seq", "transition", "topics", "created_at"],
+    select(*rows("events", BigInteger, BigInteger, BigInteger, String, Text), bindparam("now", type_=Instant)))
+_MAKE_DUE = update(subscription).where(within(subscription.c.stream_id, "ids"), IDLE).values(due_at=bindparam("at"))

@@ -11,11 +11,10 @@ from sqlalchemy import case, delete, insert, literal, select, update
 from ..errors import FHIRSubError
 from ..fhir.instants import parse_instant
 from ..fhir.topics import of_subscription
-from ..store import changes
 from ..store.tables import cursor, stream, subscription
 from . import registry
 from .status import UNUSABLE, set_status, unusable
-from .streams import close_unused, open_stream
+from .streams import IDLE, close_unused, open_stream
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +35,17 @@ def apply(tx, change, find, *, now):
     else:
         registry.use(tx, f"Subscription/{change.id}", ())
         if row is not None and row.active:
-            _off(tx, row)
+            _off(tx, row, now)
     if change.resource is None and row is not None:
         tx.execute(delete(cursor).where(cursor.c.subscription_key == row.key))
 
 
-def renew(tx, id, find, *, before, now):
-    """Ask again what a Subscription asks, for an EventDefinition that it uses has changed.
+def renew(tx, change, find, *, now):
+    """Ask again what a Subscription asks that is on, for an EventDefinition that it uses has changed.
 
-    :param before: seq of the EventDefinition's change; the Subscription is taken as it stood then
+    :param change: the newest of the Subscription that was met in the log
     """
-    change = changes.last(tx, "Subscription", id, before=before)
-    if change is not None and is_on(change):
-        _try_on(tx, change, find, now)
+    _try_on(tx, change, find, now)
 
 
 def is_on(change):
@@ -75,10 +72,10 @@ def _try_on(tx, change, find, now):
 
     try:
         with tx.begin_nested():
-            _on(tx, _row(tx, change.id), change, noting)
+            _on(tx, _row(tx, change.id), change, noting, now)
     except FHIRSubError as error:
         log.error("Subscription/%s cannot be switched on; its error says why", change.id)  # criteria name patients
-        _suspend(tx, change.id)
+        _suspend(tx, change.id, now)
         set_status(tx, change.id, "error", f"{UNUSABLE}{error}", now=now)
     else:
         if unusable(change.resource):
@@ -86,16 +83,18 @@ def _try_on(tx, change, find, now):
     registry.use(tx, f"Subscription/{change.id}", named)
 
 
-def _suspend(tx, id):
+def _suspend(tx, id, now):
     row = _row(tx, id)
     bound = row and _bound(tx, row.key)
     if bound is not None:
-        _close(tx, row.key, bound)
+        tx.execute(update(subscription).where(subscription.c.key == row.key).values(stream_id=None))
+        _close(tx, row.key, bound, now)
 
 
-def _on(tx, row, change, find):
+def _on(tx, row, change, find, now):
     resource = change.resource
-    row_state = state(resource)
+    new = open_stream(tx, of_subscription(resource, change.base_url, find), find)
+    row_state = state(resource) | {"stream_id": new.id}
     if row is None:
         key, numbered = tx.execute(insert(subscription).values(id=resource["id"], **row_state)
                                    .returning(subscription.c.key, subscription.c.numbered)).one()
@@ -106,11 +105,10 @@ def _on(tx, row, change, find):
             row_state["due_at"] = change.recorded_at  # what its sockets have not been told of
         tx.execute(update(subscription).where(subscription.c.key == key).values(**row_state))
         old = _bound(tx, key)
-    new = open_stream(tx, of_subscription(resource, change.base_url, find), find)
     if old is not None and old.stream_id == new.id:
         return
     if old is not None:
-        numbered = _close(tx, key, old)
+        numbered = _close(tx, key, old, now)
     tx.execute(insert(cursor).values(subscription_key=key, stream_id=new.id, base=new.head - numbered, since=new.head,
                                      accepted=new.head))
 
@@ -123,11 +121,12 @@ def _retry_now(tx, change):
                .values(attempts=0, due_at=at))
 
 
-def _off(tx, row):
-    tx.execute(update(subscription).where(subscription.c.key == row.key).values(active=False, ends_at=None))
+def _off(tx, row, now):
+    tx.execute(update(subscription).where(subscription.c.key == row.key).values(
+        active=False, ends_at=None, stream_id=None))
     old = _bound(tx, row.key)
     if old is not None:
-        _close(tx, row.key, old)
+        _close(tx, row.key, old, now)
     tx.execute(update(cursor).where(cursor.c.subscription_key == row.key).values(parked=True))
 
 
@@ -137,7 +136,7 @@ def _bound(tx, subscription_key):
         cursor.c.subscription_key == subscription_key, cursor.c.until.is_(None))).first()
 
 
-def _close(tx, subscription_key, bound):
+def _close(tx, subscription_key, bound, now):
     """End a cursor at its stream's head; what it has not delivered yet stays to be delivered.
 
     :returns: the number of the subscription's newest event: the next cursor counts on from there
@@ -145,6 +144,8 @@ def _close(tx, subscription_key, bound):
     tx.execute(update(cursor).where(cursor.c.key == bound.key).values(until=bound.head))
     numbered = bound.head - bound.base
     tx.execute(update(subscription).where(subscription.c.key == subscription_key).values(numbered=numbered))
+    if bound.accepted < bound.head:  # perhaps since this batch, at the end of which it is no more on that stream
+        tx.execute(update(subscription).where(subscription.c.key == subscription_key, IDLE).values(due_at=now))
     close_unused(tx, [bound.stream_id])
     return numbered
 

@@ -11,7 +11,7 @@ from ..config import Config
 from ..errors import BadRequest
 from .request import Request
 
-CURSOR = "_cursor"  # our own parameter: where the next page begins; clients take it from the link, and never look inside
+CURSOR = "_cursor"  # our own parameter: where the next page begins; clients take it from the link as it is
 
 
 def count(request: Request, config: Config) -> int:
@@ -23,7 +23,7 @@ def count(request: Request, config: Config) -> int:
     if text is None:
         return config.default_page
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadRequest(f"_count: expected a whole number; got {text!r}", code="value")
+        raise BadRequest(f"_count: expected a whole number from 0 to 999999999; got {text!r}", code="value")
     return min(int(text), config.max_page)
 
 

@@ -50,12 +50,12 @@ class Request:
     def resource(self) -> Any:
         """The decoded body.
 
-        :raises BadRequest: there is none, or it is not JSON
+        :raises BadRequest: there is none, it is not JSON, or a member of an object is there twice
         """
         if self.content is MISSING:
             if not self.body:
                 raise BadRequest(f"{self.method} {self.path} needs a body, and there is none", code="required")
-            self.content = json.decode(self.body)
+            self.content = json.decode_strictly(self.body)
         return self.content
 
     @property
@@ -103,13 +103,16 @@ class Response:
 def pairs(query: str | bytes) -> list[tuple[str, str]]:
     """``a=b&c=%20`` as ``[("a", "b"), ("c", " ")]``; empty values stay, for they are to be refused, not ignored.
 
-    :raises BadRequest: over :data:`MAX_PARAMETERS`
+    :raises BadRequest: over :data:`MAX_PARAMETERS`, or not UTF-8
     """
-    text = query.decode(errors="replace") if isinstance(query, bytes) else query
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+        text = query.decode() if isinstance(query, bytes) else query
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequest("the parameters are not percent-encoded UTF-8") from None
     except ValueError:
-        raise BadRequest(f"this server takes up to {MAX_PARAMETERS} parameters in one request", code="too-costly") from None
+        raise BadRequest(f"this server takes up to {MAX_PARAMETERS} parameters in one request",
+                         code="too-costly") from None
 
 
 def etag(version: Version) -> str:

@@ -40,7 +40,7 @@ def blueprint(server: Server) -> flask.Blueprint:
         return _sent(_answer(server, _request(server, path)))
 
     def mount(state: flask.blueprints.BlueprintSetupState) -> None:
-        # Flask's own rules take a list of methods, and anything else is answered in HTML before a blueprint hears of it.
+        # Flask's own rules take a list of methods; anything else is answered in HTML before a blueprint hears of it.
         app, prefix, endpoint = state.app, state.url_prefix or "", f"{state.name}.serve"
         app.url_map.converters["fhirsub_path"] = _AnyPath
         for path in [prefix] * bool(prefix) + [f"{prefix}/<fhirsub_path:path>"]:

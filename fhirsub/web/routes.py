@@ -55,8 +55,8 @@ def _bundle(server: Server, request: Request) -> Response:
         return batch(server, parts, perform)
     if content["type"] == "transaction":
         return transaction(server, parts, _prepare)
-    raise BadRequest(f"Bundle.type: a batch or transaction is POSTed here; got {content['type']!r}. To store the Bundle, "
-                     "POST it to Bundle", expression="Bundle.type", code="value")
+    raise BadRequest(f"Bundle.type: a batch or transaction is POSTed here; got {content['type']!r}. To store the "
+                     "Bundle, POST it to Bundle", expression="Bundle.type", code="value")
 
 
 def _metadata(tx: Any, server: Server, request: Request) -> Response:
@@ -93,11 +93,11 @@ _OPERATING = {
         "operation", explain, "Why the Subscription was or was not notified of resource (Type/id or "
         "Type/id/_history/version).")},
     "Subscription/[id]/$attempts": {"GET": Route(
-        "operation", attempts, "What was tried to notify the Subscription, newest first; status (accepted, failed or an "
-        "HTTP status) and since (instant) narrow it down.")},
+        "operation", attempts, "What was tried to notify the Subscription, newest first; status (accepted, failed or "
+        "an HTTP status) and since (instant) narrow it down.")},
     "Subscription/[id]/$replay": {"POST": Route(
-        "operation", Replay, "Events are sent again under their numbers: since and until (valueInstant), or from and to "
-        "(valuePositiveInt), or parked (valueBoolean) for those that were left when it was switched off.")},
+        "operation", Replay, "Events are sent again under their numbers: since and until (valueInstant), or from and "
+        "to (valuePositiveInt), or parked (valueBoolean) for those that were left when it was switched off.")},
     "EventDefinition/[id]/$raise": {"POST": Route(
         "operation", Raise, "The event, a named-event trigger without condition, happened to the resource in focus "
         "(valueReference); context (valueReference, repeated) is told with it.")},

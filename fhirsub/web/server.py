@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -13,12 +14,14 @@ from ..config import Config
 from ..fhir.definitions.structures import RESOURCE_TYPES
 from ..store.database import Database
 
+Admit = Callable[[dict | None, dict | None], dict | None]
+
 
 class Door(Protocol):
     """What the server does about one resource type that it acts on itself, such as Subscription.
 
     One that looks other resources up may have a ``rank``: that of its type in a transaction, as of
-    :class:`~fhirsub.web.interactions.writing.Write`.
+    :class:`~fhirsub.web.interactions.writing.Write`; and if they may be of its own type, ``one_by_one = True``.
     """
 
     def fill(self, resource: dict) -> dict:
@@ -31,16 +34,15 @@ class Door(Protocol):
         :raises Unprocessable: names the element
         """
 
-    def admit(self, tx: Any, resource: dict, current: dict | None, *, now: datetime, config: Config,
-              base_url: str) -> dict:
-        """What is stored, inside the transaction; may write rows beside it.
+    def admitting(self, tx: Any, ids: Sequence[str], *, now: datetime, config: Config,
+                  base_url: str) -> AbstractContextManager[Admit]:
+        """Opens the door for the resources that one transaction writes together; may read and write rows beside them.
 
-        :param current: the resource as it stands, None if there is none
-        :raises FHIRSubError: what other resources say forbids it
+        ``admit(resource, current)`` is what is stored of each. ``current`` is the resource as it stands, None if there is
+        none; for a delete ``resource`` is None. It raises FHIRSubError if what other resources say forbids it.
+
+        :param ids: of all that will be admitted, and in their order
         """
-
-    def removed(self, tx: Any, id: str, *, now: datetime) -> None:
-        """The resource was deleted in this transaction."""
 
 
 # Compared and hashed by identity: there is one per application, and the CapabilityStatement is cached by it.
@@ -60,6 +62,9 @@ class Server:
     doors: Mapping[str, Door] = field(default_factory=dict)
     channels: Mapping[str, Any] = field(default_factory=dict)
     software_version: str = field(default_factory=lambda: version("fhirsub"))
+
+    def __post_init__(self) -> None:
+        self.resource_types     # a wrong setting is told at the start, not by the first request
 
     @cached_property
     def resource_types(self) -> frozenset[str]:

@@ -9,16 +9,30 @@ import pytest
 from machines import Machines
 from receiver import Receiver
 from trial import Trial
+from verdict import Verdict
+
+TOLD = pytest.StashKey()  # [(line, Verdict), …] of the session
 
 
 def pytest_configure():
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM"))  # so that no server is left behind
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    told = config.stash.get(TOLD, [])
+    if told:
+        terminalreporter.section("faults")
+        for line, _ in told:
+            terminalreporter.write_line(line)
+        total = Verdict(*map(sum, zip(*(verdict for _, verdict in told))))
+        terminalreporter.write_line(f"{len(told)} faults: {total}")
+
+
 @pytest.fixture
-def tell(capsys):
-    """Print past pytest's capture."""
-    def tell(line):
+def tell(capsys, pytestconfig):
+    """Print past pytest's capture, and once more at the end."""
+    def tell(line, verdict):
+        pytestconfig.stash.setdefault(TOLD, []).append((line, verdict))
         with capsys.disabled():
             print(f"\n{line}", end="", flush=True)
     return tell
@@ -31,7 +45,7 @@ def trial(tmp_path, tell):
         def make(url, **how):
             receiver = running.enter_context(Receiver())
             machines = running.enter_context(Machines(url, tmp_path, **how))
-            return Trial(machines, receiver, lambda line: tell(f"{url.partition(':')[0]:<11}{line}"))
+            return Trial(machines, receiver, lambda line, verdict: tell(f"{url.partition(':')[0]:<11}{line}", verdict))
         yield make
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from fhirsub.store.database import Database
 from fhirsub.store.tables import change, subscription
 
-FAST = {"HOST": "127.0.0.1", "RETRY_SCHEDULE_S": "0.2 0.5" + " 1" * 60, "RETRY_FLOOR_S": "0.2"}
+# Long enough for a slow machine to write a backlog that is refused meanwhile.
+FAST = {"HOST": "127.0.0.1", "RETRY_SCHEDULE_S": "0.2 0.5" + " 1" * 900, "RETRY_FLOOR_S": "0.2"}
 ESCAPED_S = 0.4  # what was on its way when its sender was killed has arrived by then
 
 

@@ -1,14 +1,18 @@
 """Endpoints that misbehave, at a server in a process of its own; tests/test_egress.py has the same one by one."""
+import time
+
 import pytest
 from live import Client
 from receiver import drip, endless, hang, redirect, reset, slow, status
+from trial import short_on
 
 chaos = pytest.mark.chaos
 GZIP_BOMB = status(200, [("Content-Encoding", "gzip")], b"\x1f\x8b" + b"\0" * 8_000_000)
 MIB_KB = 1024
-ASKED_S = 2
+ASKED_S, MINUTE_S = 2, 60
 
 
+@short_on("sqlite")
 @pytest.mark.parametrize("writes", [30, pytest.param(1000, marks=[chaos, pytest.mark.timeout(600)])])
 def test_everything_arrives_once_endpoints_behave_again(trial, live_url, writes):  # F4, F6, F7, F9, F10, F11, F12
     t = trial(live_url, ATTEMPT_TIMEOUT_S=1)
@@ -23,6 +27,21 @@ def test_everything_arrives_once_endpoints_behave_again(trial, live_url, writes)
     t.finish("F4-F12 endpoints that misbehave")
     busy, again, *_ = t.deliveries("/busy")
     assert again.at - busy.at >= ASKED_S
+    assert {resource["status"] for resource in subscriptions(t)} == {"active"}
+
+
+@chaos
+@pytest.mark.timeout(300)
+def test_endpoint_is_down_for_a_minute(trial, live_url):  # F4
+    t = trial(live_url, RETRY_SCHEDULE_S="0.2 0.5 1 2 5" + 20 * " 10")
+    t.subscribe("/a")
+    t.receiver.behave("/a", reset())
+    down = time.monotonic()
+    t.write(100).join()
+    t.wait(lambda: {resource["status"] for resource in subscriptions(t)} == {"error"}, "its owner is told")
+    time.sleep(max(0, down + MINUTE_S - time.monotonic()))
+    t.receiver.behave("/a", status(200))
+    t.finish("F4 endpoint down for a minute")
     assert {resource["status"] for resource in subscriptions(t)} == {"active"}
 
 

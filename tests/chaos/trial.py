@@ -3,18 +3,26 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from ledger import CRITERIA, Writers
 from live import Client, subscription
 from verdict import delivery, judge
 
 FHIR = "application/fhir+json"
 DRAINED_S = 300
+KINDS = ("sqlite", "postgresql")
+
+
+def short_on(kind):
+    """A mark for what uses ``live_url``: ``make test`` runs it on this database alone, ``make chaos`` on both."""
+    kinds = [each if each == kind else pytest.param(each, marks=pytest.mark.chaos) for each in KINDS]
+    return pytest.mark.parametrize("live_url", kinds, indirect=True)
 
 
 class Trial:
     """A server, a receiver that outlives it, and the Subscriptions between them.
 
-    :param tell: called with the line that says what a fault has cost
+    :param tell: called with the line that says what a fault has cost, and the Verdict
     """
 
     def __init__(self, machines, receiver, tell):
@@ -61,8 +69,8 @@ class Trial:
         """Judge, print the line, and fail unless only a kill has cost something: one duplicate a Subscription."""
         verdict = self.judge()
         acknowledged = sum(len(writers.ledger) for writers in self.writers)
-        self.tell(f"{fault}: {acknowledged} writes, {len(self.paths)} subscriptions{f', {kills} kills' * bool(kills)}: "
-                  f"{verdict}; drained in {self.drained_s:.1f} s{'; ' + more if more else ''}")
+        tried = f"{fault:<48} {acknowledged:>5} writes {len(self.paths):>2} subscriptions {kills:>2} kills"
+        self.tell(f"{tried}: {verdict}; drained in {self.drained_s:.1f} s{'; ' + more if more else ''}", verdict)
         assert (verdict.lost, verdict.unordered, verdict.phantom) == (0, 0, 0), f"{fault}: {verdict}\n{self._log()}"
         assert verdict.duplicated <= kills * len(self.paths), f"{fault}: {verdict}"
 

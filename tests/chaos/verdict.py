@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     phantom: int
 
     def __str__(self):
-        return (f"lost {self.lost}, duplicated {self.duplicated}, out of order {self.unordered}, "
+        return (f"lost {self.lost}, duplicated {self.duplicated:>2}, out of order {self.unordered}, "
                 f"phantom {self.phantom}")
 
 

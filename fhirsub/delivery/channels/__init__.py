@@ -7,9 +7,11 @@ Spec: https://hl7.org/fhir/R4/valueset-subscription-channel-type.html
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
-from ..notification import Notification
+if TYPE_CHECKING:
+    from ..notification import Notification
 
 
 class Channel(Protocol):
@@ -37,7 +39,8 @@ class TryLater(Exception):
     :param throttled: it did not answer in time, or has too much to do: pause for RETRY_FLOOR_S at least
     :param attempted: False: it was not even tried, which uses up nothing of the schedule; again after ``after_s``
     :param status: of the HTTP answer, for the attempt log
-    :param error: class of the failure, likewise: timeout | tls | dns | unreachable | broken | forbidden | status
+    :param error: class of the failure, likewise:
+        timeout | tls | dns | unreachable | broken | forbidden | status | secret | render
     """
 
     def __init__(self, after_s=None, reason="the channel could not deliver", *, throttled=False, attempted=True,
@@ -45,6 +48,16 @@ class TryLater(Exception):
         self.after_s, self.reason, self.throttled, self.attempted = after_s, reason, throttled, attempted
         self.status, self.error = status, error
         super().__init__(reason)
+
+
+class SetAside(TryLater):
+    """The notification of this one event cannot be made: after a few attempts it is parked, and the next are sent.
+
+    Only for what is the event's own fault; what would stop every other one too is a :class:`TryLater`.
+    """
+
+    def __init__(self, reason="the notification of an event could not be made"):
+        super().__init__(None, reason, error="render")
 
 
 class GiveUp(Exception):
@@ -56,3 +69,14 @@ class GiveUp(Exception):
     def __init__(self, reason, *, status=None, error=None):
         self.reason, self.status, self.error = reason, status, error
         super().__init__(reason)
+
+
+@contextmanager
+def rendering():
+    """Around what makes a notification out of its event: whatever goes wrong there is the event's own fault."""
+    try:
+        yield
+    except SetAside:
+        raise
+    except Exception as error:
+        raise SetAside() from error

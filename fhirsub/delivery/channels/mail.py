@@ -12,6 +12,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from . import rendering
+
 _TAG = re.compile(r"<[^>]*>")
 _BLOCK = re.compile(r"</(?:p|div|tr|li|h[1-6])>|<br\s*/?>", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t\r\n\xa0]+")
@@ -25,6 +27,7 @@ def compose(notification, *, sender, recipient, now):
     :param sender: address in From; likewise ``recipient`` in To
     :param now: aware UTC datetime
     :returns: :class:`email.message.EmailMessage`
+    :raises SetAside: no text can be made of the event
     """
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"] = Address(addr_spec=sender), Address(addr_spec=recipient)
@@ -34,7 +37,8 @@ def compose(notification, *, sender, recipient, now):
     mail["Auto-Submitted"] = "auto-generated"  # no answering machine answers it
     mail["X-FHIR-Subscription"] = notification.subscription["id"]
     mail["X-FHIR-Event-Number"] = str(notification.event_number)
-    _fill(mail, notification)
+    with rendering():
+        _fill(mail, notification)
     return mail
 
 

@@ -16,6 +16,8 @@ from .. import signature
 from ..addresses import check_endpoint
 from ..egress import Request
 from ..envelope import envelope, path
+from ..resolving import Resolver
+from . import rendering
 from .exchange import exchange
 
 EVENTS = "http://fhirsub.org/CodeSystem/notification-event"
@@ -33,7 +35,7 @@ class Message:
                      "operation itself; with the payload application/fhir+json the version is in the Bundle")
 
     def __init__(self, egress, config, now=lambda: datetime.now(timezone.utc)):
-        self._egress, self._now = egress, now
+        self._egress, self._now, self._resolve = egress, now, Resolver(now)
         served_at = f"http://{config.host or 'localhost'}:{config.port}{config.base_path}"
         self._base_url = config.base_url.rstrip("/") or served_at
 
@@ -45,18 +47,20 @@ class Message:
         if "endpoint" not in channel:
             raise Unprocessable("Subscription.channel.endpoint: message needs the URL of a FHIR base, or of its "
                                 f"operation {OPERATION}", expression="Subscription.channel.endpoint", code="required")
-        check_endpoint(channel["endpoint"], config)
+        check_endpoint(channel["endpoint"], config, self._resolve)
         signature.check(channel)
 
     def send(self, notification):
         """POST the message in the background.
 
         :returns: a Future that resolves to the Answer, or raises TryLater or GiveUp
+        :raises SetAside: no message can be made of the event
         """
         return exchange(self._egress, self._request(notification), self._now)
 
     def _request(self, notification):
-        body = json.encode(bundle(notification, self._base_url, now=self._now()))
+        with rendering():
+            body = json.encode(bundle(notification, self._base_url, now=self._now()))
         headers = envelope(notification, body, self._now())
         headers.append(("Content-Type", "application/fhir+json; charset=utf-8"))
         return Request("POST", operation(notification.channel["endpoint"]), headers, body)

@@ -16,6 +16,8 @@ from ..addresses import check_endpoint
 from ..bundle import history
 from ..egress import Request
 from ..envelope import envelope, path
+from ..resolving import Resolver
+from . import rendering
 from .exchange import exchange
 
 PAYLOAD_MODES = ("post", "update")
@@ -32,7 +34,7 @@ class RestHook:
                      "or a PUT to endpoint/Type/id")
 
     def __init__(self, egress, config, now=lambda: datetime.now(timezone.utc)):
-        self._egress, self._now = egress, now
+        self._egress, self._now, self._resolve = egress, now, Resolver(now)
         self._payload_mode, self._base_url = config.payload_mode, config.base_url
 
     def check(self, channel, config):
@@ -43,7 +45,7 @@ class RestHook:
         if "endpoint" not in channel:
             raise Unprocessable("Subscription.channel.endpoint: rest-hook needs the URL that is notified",
                                 expression="Subscription.channel.endpoint", code="required")
-        check_endpoint(channel["endpoint"], config)
+        check_endpoint(channel["endpoint"], config, self._resolve)
         mode = _payload_mode(channel, "post")
         if mode not in PAYLOAD_MODES:
             raise Unprocessable(f"Subscription.channel.extension: {PAYLOAD_MODE} takes valueCode post or update; "
@@ -54,10 +56,19 @@ class RestHook:
         """POST, PUT or DELETE it in the background.
 
         :returns: a Future that resolves to the Answer, or raises TryLater or GiveUp
+        :raises SetAside: no request can be made of the event
         """
         return exchange(self._egress, self._request(notification), self._now)
 
     def _request(self, notification):
+        with rendering():
+            method, url, body = self._rendered(notification)
+        headers = envelope(notification, body, self._now())
+        if body:
+            headers.append(("Content-Type", _content_type(notification.channel["payload"])))
+        return Request(method, url, headers, body)
+
+    def _rendered(self, notification):
         channel = notification.channel
         method, url, body = "POST", channel["endpoint"], b""
         update = _payload_mode(channel, self._payload_mode) == "update"
@@ -70,10 +81,7 @@ class RestHook:
             body = notification.content.encode()
             if update:
                 method, url = "PUT", _below(url, notification)
-        headers = envelope(notification, body, self._now())
-        if body:
-            headers.append(("Content-Type", _content_type(channel["payload"])))
-        return Request(method, url, headers, body)
+        return method, url, body
 
 
 def _content_type(payload):

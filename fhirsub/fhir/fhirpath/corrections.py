@@ -2,6 +2,7 @@
 
 - ``where()`` evaluates its condition twice, which doubles with each level, and leaves ``$this`` behind
 - ``=`` looks at the first value only; dates and quantities are compared as texts, or not at all; ``now()`` is a text
+- ``1 in true`` holds
 - ``single()`` and ``not()`` take several values; ``and``, ``all()`` and others refuse one that is no boolean
 - ``extension()`` finds one only; a path begins with the type of a resource, and no abstract one
 
@@ -116,6 +117,17 @@ def _unequal(context: dict, left: list, right: list) -> list:
     return [not answer for answer in _equal(context, left, right)]
 
 
+def _in(context: dict, left: list, right: list) -> list | bool:
+    if not left:
+        return []
+    one, = map(_value, _one(_values(left)))
+    return any(_same(context, one, _value(other)) for other in _values(right))
+
+
+def _contains(context: dict, left: list, right: list) -> list | bool:
+    return _in(context, right, left)
+
+
 def _comparing(name: str, compare: Callable) -> Callable:
     engines = invocation_registry[name]["fn"]
 
@@ -168,6 +180,7 @@ def correct() -> None:
     engine.evaluators["MemberInvocation"] = _members(engine.evaluators["MemberInvocation"])
     TypeInfo.model = models["r4"]   # ofType() needs it, and only is and as set it
     corrected = {"where": _where, "single": _single, "not": _not, "extension": _extension, "=": _equal, "!=": _unequal,
+                 "inOp": _in, "containsOp": _contains,
                  "<": _comparing("<", operator.lt), "<=": _comparing("<=", operator.le),
                  ">": _comparing(">", operator.gt), ">=": _comparing(">=", operator.ge),
                  "now": _clock(FP_DateTime, datetime.now), "today": _clock(FP_DateTime, datetime.today),

@@ -129,7 +129,8 @@ def _sides(tree: Any) -> Sequence[tuple[Any, Any]]:
     if not isinstance(tree, Binary):
         return ()
     left, right = tree.left, tree.right
-    return {"=": ((left, right), (right, left)), "in": ((right, left),), "contains": ((left, right),)}.get(tree.operator, ())
+    pairs = {"=": ((left, right), (right, left)), "in": ((right, left),), "contains": ((left, right),)}
+    return pairs.get(tree.operator, ())
 
 
 def _parameters(tree: Any) -> set[str]:

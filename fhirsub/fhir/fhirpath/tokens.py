@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..instants import span
+
 
 class Token(NamedTuple):
     """``kind``: name, quoted (a name between back quotes), number, string, temporal, variable, special, sign, end"""
@@ -53,11 +55,22 @@ def tokens(text: str) -> list[Token]:
         kind, word = match.lastgroup, match[match.lastgroup]
         if kind == "wrong":
             raise wrong(at, f"found {word}; {_HINTS[word]}")
+        if kind == "temporal":
+            _check_day(word, at)
         if kind != "blank":
             found.append(Token(kind, _ESCAPED.sub(_unescape, word) if kind == "string" else word.strip("`'")
                                if kind == "variable" else word, at))
         at = match.end()
     return [Token("end", "the end", len(text)), *reversed(found)]
+
+
+def _check_day(word: str, at: int) -> None:
+    """Refuse ``@2024-13-01``: compared with anything it would be empty, and nobody would be told."""
+    try:
+        if day := word[1:].partition("T")[0]:
+            span(day)
+    except ValueError as error:
+        raise wrong(at, str(error)) from None
 
 
 def _unescape(match: re.Match) -> str:

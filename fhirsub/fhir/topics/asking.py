@@ -29,7 +29,7 @@ _VALUES = ("valueString", "valueCode", "valueUri", "valueUrl", "valueCanonical",
 def of_subscription(resource: dict, base_url: str, find: Find) -> Question:
     """The question that a Subscription asks.
 
-    :param find: ``find(reference)``: the topic that goes by ``EventDefinition/ID``, canonical or name; None if none does
+    :param find: ``find(reference)``: the topic called by ``EventDefinition/ID``, canonical or name; None if none is
     :raises Unprocessable: names the element, what was found and what would do
     """
     return settled(asked(resource, base_url), resource, find)

@@ -10,6 +10,9 @@ from . import combination, transitions, trigger
 from .topic import Topic
 from .trigger import Trigger
 
+MAX_TRIGGERS = 100  # each condition is compiled and tried while everybody else waits
+MAX_DATA = 1_000    # of all triggers: each is compiled, and tested with every write of its type
+
 
 def read(definition: dict, base_url: str = "") -> Topic:
     """The topic that an EventDefinition defines.
@@ -19,6 +22,7 @@ def read(definition: dict, base_url: str = "") -> Topic:
     :param definition: ``{"resourceType": "EventDefinition", "id": str, "trigger": […], …}``, validated as R4
     :raises Unprocessable: an issue for each element that is wrong: ``EventDefinition.trigger[0].condition.expression``
     """
+    _check_size(definition["trigger"])
     is_filter = _is_filter(definition)
     issues: list[Issue] = []
     triggers: list[Trigger] = []
@@ -36,6 +40,14 @@ def read(definition: dict, base_url: str = "") -> Topic:
         frozenset().union(*(one.condition.parameters for one in triggers if one.condition)))
     _check(topic)
     return topic
+
+
+def _check_size(triggers: list[dict]) -> None:
+    if len(triggers) > MAX_TRIGGERS:
+        _refuse("EventDefinition.trigger", f"expected at most {MAX_TRIGGERS}; got {len(triggers)}", code="too-costly")
+    count = sum(len(one.get("data", ())) for one in triggers)
+    if count > MAX_DATA:
+        _refuse("EventDefinition.trigger.data", f"expected at most {MAX_DATA} in all; got {count}", code="too-costly")
 
 
 def _is_filter(definition: dict) -> bool:
@@ -60,12 +72,12 @@ def _check(topic: Topic) -> None:
         if topic.is_filter and (one.timing is not None or not one.data):
             _refuse(where, "the trigger of a filter needs data, and what more it asks for is its condition")
         if topic.transitions and (one.raised or one.type not in ("named-event", "data-changed")):
-            _refuse(f"{where}.type", "with transitions it says what state a resource is in: expected a named-event with "
-                                     f"a condition, or data-changed; got {one.type}")
+            _refuse(f"{where}.type", "with transitions it says what state a resource is in: expected a named-event "
+                                     f"with a condition, or data-changed; got {one.type}")
         if topic.transitions and one.looks_back:
             _refuse(f"{where}.condition.expression", "with transitions the condition judges one version at a time; "
                                                      "leave %previous out, or the transitions")
 
 
-def _refuse(where: str, told: str) -> None:
-    raise Unprocessable(f"{where}: {told}", expression=where)
+def _refuse(where: str, told: str, code: str | None = None) -> None:
+    raise Unprocessable(f"{where}: {told}", expression=where, code=code)

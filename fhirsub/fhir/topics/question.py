@@ -69,7 +69,7 @@ class Question:
         return filing.keys(self, find)
 
     def needs(self, find: Find) -> tuple[str, ...]:
-        """What must be known of changes beyond their values, for :class:`~.needs.Needs`; changes as :meth:`keys` does."""
+        """What must be known of changes beyond their values, for :class:`~.needs.Needs`; changes as :meth:`keys`."""
         return filing.needs(self, find)
 
     def test(self, written: Written) -> Match | None:

@@ -51,7 +51,7 @@ class Topic:
     parameters: frozenset[str] = frozenset()
 
     def keys(self, find: Callable[[str], Topic | None]) -> tuple[str, ...]:
-        """Which changes it is tried on: ``"Encounter create"``, ``"* read"`` (any type), ``"raise ID"``, ``"periodic ID"``.
+        """Which changes it is tried on: ``"Encounter create"``, ``"* read"`` (any), ``"raise ID"``, ``"periodic ID"``.
 
         A composition has those of its sources, so they change with the definitions that it :meth:`uses`.
 

@@ -5,16 +5,20 @@ Spec: https://hl7.org/fhir/R4/http.html#trules
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeVar
 
 from ...errors import BadRequest, Conflict
 from ...fhir.criteria import Criteria
+from ...store import holding
 from ...store.database import claim
 from ...store.terminology import Expansions
 from ..naming import named
 from ..request import Request, Response
 from ..server import Server
 from .conditions import matches
+from .storing import store
 from .writing import Overtaken, Write
 
 ATTEMPTS = 10    # each is lost only to another write of the same resource that went through
@@ -25,11 +29,12 @@ Result = TypeVar("Result")
 
 def write(server: Server, request: Request, interaction: type[Write]) -> Response:
     """Carry out one write in a transaction of its own."""
-    def run(tx: Any, prepared: Write) -> Response:
+    def alone(tx: Any, prepared: Write) -> Response:
         hold(tx, [prepared])
-        return prepared.run(tx, server.now())
+        run(tx, [prepared], server.now())
+        return prepared.answer()
 
-    return commit(server, lambda: interaction(server, request), run)
+    return commit(server, lambda: interaction(server, request), alone)
 
 
 def commit(server: Server, prepare: Callable[[], Prepared], run: Callable[[Any, Prepared], Result]) -> Result:
@@ -54,8 +59,7 @@ def hold(tx: Any, writes: list[Write]) -> None:
 
     :raises BadRequest: two of the writes are about one resource
     """
-    for name in sorted({write.condition.canonical() for write in writes if write.condition}):
-        claim(tx, name)
+    claim(tx, *(write.condition.canonical() for write in writes if write.condition))
     earlier: list[Write] = []
     for write in sorted(writes, key=lambda write: write.turn):
         if write.condition:
@@ -63,8 +67,25 @@ def hold(tx: Any, writes: list[Write]) -> None:
                 write.select(selected(tx, write.condition, earlier))
         earlier.append(write)
     _refuse_overlap(writes)
-    for write in sorted(writes, key=lambda write: write.reference):
-        write.lock(tx)
+    locking = [write for write in writes if write.locks]
+    current = holding.hold(tx, [write.name for write in locking])
+    for write in locking:
+        write.locked(tx, current.get(write.name))
+
+
+def run(tx: Any, writes: list[Write], now: datetime) -> None:
+    """Carry out what :func:`hold` holds, turn by turn; nothing is stored between the writes of one.
+
+    :raises FHIRSubError: one of them failed, and is named
+    """
+    known = frozenset(write.reference for write in writes if write.resource is not None)
+    in_order = sorted(writes, key=lambda write: write.turn)
+    for _, together in groupby(in_order, key=lambda write: (write.turn, write.alone and write.reference)):
+        due = []
+        for write in together:
+            with named(write.request):
+                due += [write] if write.run(tx, now) else []
+        store(tx, due, now, known)
 
 
 def selected(tx: Any, criteria: Criteria, earlier: list[Write]) -> list[str]:

@@ -37,13 +37,22 @@ class Create(Write):
         super().select(ids)
         self.id = self.id or new_id
 
-    def lock(self, tx: Any) -> None:
-        """Nothing: nobody else knows the new id, and what was found is not written."""
+    @property
+    def alone(self) -> bool:
+        """Also if the condition found something: another entry may have just created it."""
+        return self.selected or super().alone
 
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
-        if not self.selected:
-            return self.written(self.store(tx, now, known), 201)
-        self.current = versions.current(tx, self.type, self.id)
-        if not self.exists:
-            raise Overtaken
-        return self.written(self.current, 200)
+    @property
+    def locks(self) -> bool:
+        """No: nobody else knows the new id, and what was found is not written."""
+        return False
+
+    def run(self, tx: Any, now: datetime) -> bool:
+        if self.selected:
+            self.current = versions.current(tx, self.type, self.id)
+            if not self.exists:
+                raise Overtaken
+        return not self.selected
+
+    def answer(self) -> Response:
+        return self.written(self.current, 200) if self.selected else self.written(self.version, 201)

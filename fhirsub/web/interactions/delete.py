@@ -7,7 +7,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ...store import versions
 from ..outcomes import information
 from ..preconditions import check_match
 from ..request import Request, Response, etag
@@ -26,19 +25,15 @@ class Delete(Write):
         if not self.id:
             self.condition = condition(self.type, request.query, request.base_url)
 
-    def lock(self, tx: Any) -> None:
-        if self.id:
-            super().lock(tx)
-
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
+    def run(self, tx: Any, now: datetime) -> bool:
         check_match(self.request, self.current)
-        if not self.exists:
+        return self.exists
+
+    def answer(self) -> Response:
+        if self.version is None:
             return self._done("there was nothing to delete")
-        version = versions.delete(tx, self.type, self.id, now=now, hops=self.request.hops)
-        if door := self.server.doors.get(self.type):
-            door.removed(tx, self.id, now=now)
-        response = self._done(f"{self.reference} is deleted as of version {version.version_id}")
-        response.etag = etag(version)
+        response = self._done(f"{self.reference} is deleted as of version {self.version.version_id}")
+        response.etag = etag(self.version)
         return response
 
     def _done(self, text: str) -> Response:

@@ -36,7 +36,8 @@ def entries(bundle: Any, outer: Request, limit: int) -> list[Entry]:
     if isinstance(rows, list) and len(rows) > limit:
         raise TooLarge(f"this server takes Bundles of up to {limit} entries; got {len(rows)}", code="too-costly")
     validation.check(bundle, "Bundle", entries=False)
-    return [Entry(row.get("fullUrl", ""), _request(row, f"Bundle.entry[{index}]", outer)) for index, row in enumerate(rows)]
+    return [Entry(row.get("fullUrl", ""), _request(row, f"Bundle.entry[{index}]", outer))
+            for index, row in enumerate(rows)]
 
 
 def _request(row: dict, where: str, outer: Request) -> Request:

@@ -25,7 +25,7 @@ _made: WeakKeyDictionary[Server, tuple[int, list[dict]]] = WeakKeyDictionary()
 
 
 def extensions(tx: Any, server: Server) -> list[dict]:
-    """An extension for each active EventDefinition and the built-in Firehose; made anew when a definition is written."""
+    """An extension for each active EventDefinition and the built-in Firehose; anew when a definition is written."""
     state = event_definitions.state(tx)
     if server not in _made or _made[server][0] != state:
         _made[server] = state, list(_extensions(event_definitions.listed(tx, MAX_LISTED)))

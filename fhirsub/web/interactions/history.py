@@ -43,8 +43,8 @@ def history(tx: Any, server: Server, request: Request) -> Response:
 
 def _entry(version: Version, base_url: str) -> bytes:
     path = f"{version.type}/{version.id}"
-    response = {"status": _STATUSES[version.interaction], "location": location(version, base_url), "etag": etag(version),
-                "lastModified": instant_text(version.last_updated)}
+    response = {"status": _STATUSES[version.interaction], "location": location(version, base_url),
+                "etag": etag(version), "lastModified": instant_text(version.last_updated)}
     return entry(f"{base_url}/{path}", (version.content or "").encode(), request=_request(version, path),
                  response=response)
 

@@ -41,11 +41,14 @@ class Patch(Write):
         if self.id != self.patched.id:
             raise Overtaken
 
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
+    def run(self, tx: Any, now: datetime) -> bool:
         self.check_match()
         if self.current is None or self.current.version_id != self.patched.version_id:
             raise Overtaken
-        return self.written(self.store(tx, now, known), 200)
+        return True
+
+    def answer(self) -> Response:
+        return self.written(self.version, 200)
 
     def _current(self) -> Version:
         """The version to patch.

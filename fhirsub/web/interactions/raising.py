@@ -30,16 +30,19 @@ class Raise(Write):
         validation.check(request.resource, "Parameters")
         _references(request.resource)
         self.resource = request.resource
+        self.recorded = ""
 
     @property
     def changes(self) -> bool:
         """It writes no version."""
         return False
 
-    def lock(self, tx: Any) -> None:
-        """Nothing: the log of changes takes any number of writers."""
+    @property
+    def locks(self) -> bool:
+        """No: the log of changes takes any number of writers."""
+        return False
 
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
+    def run(self, tx: Any, now: datetime) -> bool:
         """Record the event.
 
         :raises NotFound, Gone: of the EventDefinition
@@ -53,7 +56,11 @@ class Raise(Write):
         focus, context = _references(self.resource)
         topic = read(stored.resource, stored.base_url or "")
         seq = raising.raise_own(tx, topic, focus, context=context, base_url=self.request.base_url, now=now)
-        return Response(202, information(f"{self.reference} about {focus} is recorded as change {seq}"), outcome=True)
+        self.recorded = f"{self.reference} about {focus} is recorded as change {seq}"
+        return False
+
+    def answer(self) -> Response:
+        return Response(202, information(self.recorded), outcome=True)
 
 
 def _references(parameters: dict) -> tuple[str, list[str]]:

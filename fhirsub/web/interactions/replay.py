@@ -30,13 +30,14 @@ class Replay(Write):
         super().__init__(server, request)
         validation.check(request.resource, "Parameters")
         self.asked = _asked(request.resource)
+        self.count = 0
 
     @property
     def changes(self) -> bool:
         """It writes no version."""
         return False
 
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
+    def run(self, tx: Any, now: datetime) -> bool:
         """Put it before what else is to be sent.
 
         :raises NotFound, Gone: of the Subscription
@@ -50,10 +51,13 @@ class Replay(Write):
         if self.current.resource["status"] == "off":
             raise Conflict(f"{self.reference} is off: request it again first, then replay")
         if self.asked is None:
-            count = redrive(tx, self.id, now=now)
+            self.count = redrive(tx, self.id, now=now)
         else:
-            count = replay(tx, self.id, self.asked, self.server.config, now=now)
-        parameters = {"resourceType": "Parameters", "parameter": [{"name": "events", "valueUnsignedInt": count}]}
+            self.count = replay(tx, self.id, self.asked, self.server.config, now=now)
+        return False
+
+    def answer(self) -> Response:
+        parameters = {"resourceType": "Parameters", "parameter": [{"name": "events", "valueUnsignedInt": self.count}]}
         return Response(202, json.encode(parameters))
 
 
@@ -67,14 +71,18 @@ def _asked(parameters: dict) -> Asked | None:
         name, where = parameter["name"], f"Parameters.parameter[{index}]"
         if name in found or _VALUES.get(name) not in parameter:
             raise Unprocessable(f"{where}: expected {_EXPECTED}; got {name!r} {_given(parameter)}", expression=where)
-        found[name] = parameter[_VALUES[name]]
+        value = parameter[_VALUES[name]]
+        found[name] = parse_instant(value) if name in ("since", "until") else value
     if not found or not any(found.keys() <= kind for kind in _KINDS) or found.get("parked") is False:
         raise Unprocessable(f"Parameters.parameter: expected {_EXPECTED}; got {', '.join(found) or 'none of them'}",
                             expression="Parameters.parameter", code="required")
     if "parked" in found:
         return None
-    since, until = (parse_instant(found[name]) if name in found else None for name in ("since", "until"))
-    return Asked(found.get("from"), found.get("to"), since, until)
+    for first, last in (("from", "to"), ("since", "until")):
+        if first in found and last in found and found[first] > found[last]:
+            raise Unprocessable(f"Parameters.parameter: expected {first} not to be after {last}; got {found[first]} "
+                                f"and {found[last]}", expression="Parameters.parameter", code="value")
+    return Asked(found.get("from"), found.get("to"), found.get("since"), found.get("until"))
 
 
 def _given(parameter: dict) -> str:

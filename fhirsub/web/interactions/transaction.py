@@ -15,7 +15,7 @@ from ..bundles import bundle
 from ..naming import named
 from ..request import Request, Response, pairs
 from ..server import Server
-from .committing import commit, hold, selected
+from .committing import commit, hold, run, selected
 from .conditions import condition
 from .entries import Entry, answered
 from .writing import Write
@@ -23,7 +23,6 @@ from .writing import Write
 Read = Callable[[Any], Response]
 Prepare = Callable[[Server, Request], "Write | Read"]
 
-_READS_TURN = 5     # after all writes
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 
 
@@ -54,13 +53,13 @@ def _run(tx: Any, entries: list[Entry], steps: list[Write | Read], now: datetime
     writes = [step for step in steps if isinstance(step, Write)]
     hold(tx, writes)
     _rewrite(tx, entries, steps, writes)
-    known = frozenset(write.reference for write in writes if _stores(write))
-    responses: dict[int, Response] = {}
-    for index in sorted(range(len(steps)), key=lambda index: getattr(steps[index], "turn", _READS_TURN)):
-        step = steps[index]
-        with named(entries[index].request):
-            responses[index] = step.run(tx, now, known) if isinstance(step, Write) else step(tx)
-    return [responses[index] for index in range(len(steps))]
+    run(tx, writes, now)
+    return [_answered(tx, entry.request, step) for entry, step in zip(entries, steps)]
+
+
+def _answered(tx: Any, request: Request, step: Write | Read) -> Response:
+    with named(request):
+        return step.answer() if isinstance(step, Write) else step(tx)
 
 
 def _rewrite(tx: Any, entries: list[Entry], steps: list[Write | Read], writes: list[Write]) -> None:

@@ -43,14 +43,17 @@ class Update(Write):
         self.id = self.id or self.new_id
         self.resource = {"resourceType": self.type, **self.resource, "id": self.id}
 
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
+    def run(self, tx: Any, now: datetime) -> bool:
         self.check_match()
         if self.condition and not self.selected and self.exists:
             raise Conflict(f"the condition selects nothing, and {self.reference} exists already; leave the id out")
         if not self.exists and not self.server.config.update_creates:
             raise MethodNotAllowed(f"{self.reference} does not exist, and this server chooses the ids itself: "
                                    f"POST to {self.type}", headers={"Allow": "GET, HEAD, OPTIONS"})
-        return self.written(self.store(tx, now, known), 200 if self.exists else 201)
+        return True
+
+    def answer(self) -> Response:
+        return self.written(self.version, 200 if self.exists else 201)
 
     def _check_id(self) -> None:
         if not _ID.fullmatch(self.id):

@@ -1,7 +1,8 @@
 """The one path that every write takes: create, update, patch and delete, by HTTP or in a Bundle, conditional or not.
 
 Outside the transaction the resource is validated and its door asked; inside it conditions are resolved, the resource is
-locked and preconditions are held to, and only then is the version written, which records the change.
+locked and preconditions are held to, and only then is the version written, which records the change: see
+:mod:`.committing`, which does each of these for all writes of a transaction together.
 
 Spec: https://hl7.org/fhir/R4/http.html
 """
@@ -14,15 +15,12 @@ from ...errors import PreconditionFailed
 from ...fhir import validation
 from ...fhir.criteria import Criteria
 from ...fhir.search_values import SearchValues
-from ...store import versions
-from ...store.database import claim
-from ...store.versions import Version
+from ...store.versions import Name, Version
 from ..outcomes import information
 from ..preconditions import check_match
 from ..request import Request, Response, answer
 from ..server import Server
 from .conditions import matches
-from .targets import check_targets
 
 
 class Overtaken(Exception):
@@ -30,7 +28,7 @@ class Overtaken(Exception):
 
 
 class Write:
-    """A write under way: made outside a transaction, then selected, locked and run inside one.
+    """A write under way: made outside a transaction, then selected, locked and run inside one, and answered.
 
     :ivar rank: when it runs inside a transaction Bundle: DELETE 0, POST 1, PUT and PATCH 2; see :attr:`turn`
     :ivar condition: the search that selects the resource of a conditional interaction
@@ -38,6 +36,7 @@ class Write:
     :ivar id: of the resource; empty until a condition has selected it
     :ivar resource: what is to be written; None for a delete
     :ivar current: the version there is, locked; None if there never was one
+    :ivar version: the version that it wrote; None until then, or if it writes none
     """
 
     rank = 2
@@ -51,11 +50,16 @@ class Write:
         self.selected = False
         self.resource: dict | None = None
         self.current: Version | None = None
+        self.version: Version | None = None
         self._values: SearchValues | None = None
 
     @property
     def reference(self) -> str:
         return f"{self.type}/{self.id}"
+
+    @property
+    def name(self) -> Name:
+        return self.type, self.id
 
     @property
     def turn(self) -> int:
@@ -64,8 +68,18 @@ class Write:
         return max(self.rank, getattr(door, "rank", 0)) if self.resource is not None else self.rank
 
     @property
+    def alone(self) -> bool:
+        """Whether what the writes of the same turn before it have stored must be there: its door may look for that."""
+        return self.resource is not None and getattr(self.server.doors.get(self.type), "one_by_one", False)
+
+    @property
     def changes(self) -> bool:
         """Whether it writes at all; a conditional interaction may find that there is nothing to do."""
+        return bool(self.id)
+
+    @property
+    def locks(self) -> bool:
+        """Whether its resource is to be held, existing or not, to the end of the transaction."""
         return bool(self.id)
 
     @property
@@ -100,37 +114,28 @@ class Write:
         self.selected = bool(ids)
         self.id = ids[0] if ids else ""
 
-    def lock(self, tx: Any) -> None:
-        """Hold the resource, whether it exists or not, to the end of the transaction.
+    def locked(self, tx: Any, current: Version | None) -> None:
+        """Its resource is held.
 
         :raises Overtaken: it was changed since the condition selected it
         """
-        self.current = versions.lock(tx, self.type, self.id)
-        if self.current is None:
-            claim(tx, self.reference)   # there is no row to lock: two creates of one id take turns on its name
-            self.current = versions.lock(tx, self.type, self.id)
-        elif self.selected and not self._still_selected(tx):
+        self.current = current
+        if self.selected and not self._still_selected(tx):
             raise Overtaken
 
-    def run(self, tx: Any, now: datetime, known: frozenset[str] = frozenset()) -> Response:
-        """Do it.
+    def run(self, tx: Any, now: datetime) -> bool:
+        """Do all of it except to write a version.
 
-        :param known: references such as ``Patient/1`` that will exist when the surrounding transaction ends
+        :returns: whether there is one to write
         """
+        raise NotImplementedError
+
+    def answer(self) -> Response:
+        """What the client is told once all is done."""
         raise NotImplementedError
 
     def check_match(self) -> None:
         check_match(self.request, self.current, self.server.config.require_if_match)
-
-    def store(self, tx: Any, now: datetime, known: frozenset[str]) -> Version:
-        """Write the prepared resource as the next version."""
-        resource, config = self.resource, self.server.config
-        if config.references_must_exist:
-            check_targets(tx, resource, known | {self.reference}, self.request.base_url)
-        if door := self.server.doors.get(self.type):
-            resource = door.admit(tx, resource, self.current.resource if self.exists else None, now=now, config=config,
-                                  base_url=self.request.base_url)
-        return versions.write(tx, resource, now=now, base_url=self.request.base_url, hops=self.request.hops)
 
     def written(self, version: Version, status: int) -> Response:
         """The response to a write, as ``Prefer: return`` wants it."""
