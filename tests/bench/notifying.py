@@ -5,7 +5,6 @@ clients and the receivers in this process. The floor is the same web server doin
 """
 import queue
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import ending
 from live import Client, Live, free_port, observation, subscription
 from receiver import Receiver
 from simple_websocket import Client as WebSocket
@@ -115,13 +115,8 @@ def floor():
 def floor_per_second(folder):
     class Floor:
         port = free_port()
-    process = subprocess.Popen([sys.executable, __file__, "floor", f"sqlite:///{folder}/floor.db", str(Floor.port)],
-                               stdout=subprocess.PIPE)
-    process.stdout.readline()
-    try:
+    with ending.running(__file__, "floor", f"sqlite:///{folder}/floor.db", Floor.port):
         return statistics.median(writes_per_second(Floor) for _ in range(RUNS))
-    finally:
-        process.kill()
 
 
 def show(what, times):
@@ -130,6 +125,7 @@ def show(what, times):
 
 
 def main():
+    ending.on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         floor_rate = floor_per_second(folder)
         print(f"{'floor: same server, one SQLite insert per POST':<52} {floor_rate:8.0f} writes/s", flush=True)

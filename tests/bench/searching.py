@@ -5,11 +5,11 @@ run on 100,000 Observations of 2,000 patients, in SQLite and in a PostgreSQL of 
 """
 import random
 import statistics
-import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import ending
 from databases import databases
 
 from fhirsub.fhir import json
@@ -120,9 +120,11 @@ def searches(database):
 def main():
     values()
     predicates()
-    for database in databases():
-        searches(database)
+    with databases() as both:
+        for database in both:
+            searches(database)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ending.on_sigterm()
+    main()

@@ -17,8 +17,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
+import ending
 from live import Client, Live, observation, subscription
 from websocket import ABNF
 
@@ -139,4 +140,5 @@ def main():
 
 
 if __name__ == "__main__":
+    ending.on_sigterm()
     main()

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import ending
 from databases import databases
 from sqlalchemy import func, insert, select
 
@@ -65,8 +66,8 @@ def _insert(tx, numbers, text, keys, stream_id, key):
     tx.execute(insert(stream_key), [
         {"stream_id": stream_id + number, "key": one.replace("Patient/p0", f"Patient/p{number}")}
         for number in numbers for one in keys])
-    tx.execute(insert(subscription), [{"key": key + number, "id": f"s{number}", "active": True, "push": True}
-                                      for number in numbers])
+    tx.execute(insert(subscription), [{"key": key + number, "id": f"s{number}", "active": True, "push": True,
+                                       "stream_id": stream_id + number} for number in numbers])
     tx.execute(insert(cursor), [{"subscription_key": key + number, "stream_id": stream_id + number, "base": 0,
                                  "since": 0, "accepted": 0} for number in numbers])
 
@@ -100,9 +101,11 @@ def stages(database):
 
 
 def main():
-    for database in databases():
-        stages(database)
+    with databases() as both:
+        for database in both:
+            stages(database)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ending.on_sigterm()
+    main()
