@@ -4,6 +4,7 @@
 
 It keeps beds in a table of its own and shows them as FHIR Locations at ``/beds``. A write calls ``fhirsub.record`` in
 the transaction that stores the bed: if that commits, whoever subscribed is notified; if it rolls back, nobody is.
+With ``python examples/receiver.py`` in another terminal:
 
     curl -X POST localhost:5000/fhir/Subscription -H 'Content-Type: application/fhir+json' -d '{
         "resourceType": "Subscription", "status": "requested", "reason": "beds",
@@ -38,11 +39,11 @@ def create_app(database="sqlite:///beds.db", **settings):
 
     @app.put("/beds/<int:number>")
     def put_bed(number):
-        wanted = request.get_json()
+        ward, status = (request.get_json().get(name, "") for name in ("ward", "status"))
         with engine.begin() as connection:
             old = connection.execute(delete(bed_table).where(bed_table.c.number == number).returning(bed_table)).first()
             bed = connection.execute(insert(bed_table).values(
-                number=number, ward=wanted["ward"], status=wanted["status"], version=old.version + 1 if old else 1)
+                number=number, ward=ward, status=status, version=old.version + 1 if old else 1)
                 .returning(bed_table)).one()
             fhirsub.record(fhirsub.Change(type="Location", id=str(number), version_id=str(bed.version),
                                           interaction="update" if old else "create", resource=location(bed),

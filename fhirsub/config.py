@@ -101,6 +101,8 @@ SETTINGS = (
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 
+_CENTURY = {"days": 36_525, "seconds": 36_525 * 86_400}  # far from now there is no date any more to compare with
+
 
 class Config:
     """The settings as attributes in lower case: ``config.max_body_bytes``.
@@ -148,7 +150,11 @@ def _typed(setting: Setting, value: Any) -> Any:
 
 def _checked(setting: Setting, value: Any) -> Any:
     """Refuse a number that would stop the server, or let it spin, instead of limiting something."""
-    if type(setting.default) in (int, float) and not (0 <= value < math.inf and (value or setting.zero)):
+    if type(setting.default) not in (int, float):
+        return value
+    if not (0 <= value < math.inf and (value or setting.zero)):
         wanted = "of at least" if setting.zero else "above"
         raise ValueError(f"FHIRSUB_{setting.name}: expected a number {wanted} 0 ({setting.unit}), got {value!r}")
+    if value > (most := _CENTURY.get(setting.unit, math.inf)):
+        raise ValueError(f"FHIRSUB_{setting.name}: expected a number of at most {most} ({setting.unit}), got {value!r}")
     return value

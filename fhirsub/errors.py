@@ -127,3 +127,7 @@ class Unavailable(FHIRSubError):
 
 class StorageError(Exception):
     """The database is unreachable or refused; nothing was changed."""
+
+
+class Deadlock(StorageError):
+    """Another transaction and this one waited for each other; nothing was changed, and a second try may go well."""

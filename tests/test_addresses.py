@@ -174,6 +174,9 @@ def test_resolver_asks_again_only_after_a_while():
     clock[0] += KEPT
     check_endpoint("https://known/", Config(PUBLIC, {}), remembering)
     assert asked == ["known", "gone", "known"]
+    clock[0] -= 100 * KEPT  # it was set back
+    check_endpoint("https://known/", Config(PUBLIC, {}), remembering)
+    assert asked == ["known", "gone", "known", "known"]
 
 
 def test_resolver_remembers_only_so_many():

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from fhirsub.delivery import claims
 from fhirsub.delivery.channels import GiveUp, TryLater
+from fhirsub.delivery.retry import LONGEST_S
 from fhirsub.fhir.instants import instant_text
 from fhirsub.store.tables import attempt
 
@@ -100,6 +101,18 @@ def test_what_could_not_be_tried_uses_up_nothing(delivery):
         d.clock.move(2)
     d.pump()
     assert [(row.attempt, row.error) for row in log(d)] == [(1, None)]
+
+
+@pytest.mark.parametrize("after_s, waits_s", [(1e13, LONGEST_S), (-1e13, 0)])
+def test_what_could_not_be_tried_waits_for_no_time_beyond_all_dates(delivery, after_s, waits_s):
+    d = delivery()
+    d.channels["x-full"] = Failing(TryLater(after_s, attempted=False))
+    d.subscribe(kind="x-full")
+    d.happen()
+    d.dispatcher.hint()
+    d.dispatcher.step()
+    d.dispatcher._round()
+    assert (d.state().due_at - d.clock()).total_seconds() == waits_s
 
 
 def test_outcome_of_a_lost_lease_is_not_logged(delivery):

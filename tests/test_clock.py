@@ -70,6 +70,16 @@ def test_clock_that_was_not_set_back_changes_no_pause(delivery):
     assert len(d.receiver.at("/0")) == 1
 
 
+def test_pause_that_the_floor_prolongs_is_not_taken_for_one_from_before_a_setting_back(delivery):
+    d = delivery(RETRY_FLOOR_S=2.0 * HOUR_S)
+    d.receiver.behave("/a", status(503))
+    d.subscribe()
+    d.happen()
+    d.pump()
+    sweep(d.dispatcher)
+    assert d.state().due_at == d.clock() + timedelta(hours=2)
+
+
 def test_clock_set_forward_lets_a_retry_come_early(delivery):
     d = failed(delivery)
     d.clock.move(HOUR_S)

@@ -1,9 +1,14 @@
 """Holding resources, whether they exist or not. Spec: https://hl7.org/fhir/R4/http.html#transactional-integrity"""
 import random
 import threading
+import time
+from contextlib import suppress
 
+from fhir_client import make_client
+from sqlalchemy import text
 from test_versions import NOW, in_threads, patient, write
 
+from fhirsub.errors import Deadlock
 from fhirsub.store import versions
 from fhirsub.store.holding import hold
 
@@ -50,3 +55,43 @@ def test_holders_of_many_in_any_order_never_wait_for_each_other(database):
                 versions.write_all(tx, [patient(id) for id in some], now=NOW)
 
     in_threads(6, hold_and_write)
+
+
+def test_hold_locks_in_the_order_of_ids_whatever_came_first(postgresql_database):
+    for id in ("b", "a"):
+        write(postgresql_database, patient(id))
+    with postgresql_database.write() as tx:
+        versions.lock(tx, "Patient", "a")
+        waiting = threading.Thread(target=put_both, args=(make_client(postgresql_database),))
+        waiting.start()
+        wait_for_waiter(postgresql_database)
+        tx.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        assert versions.lock(tx, "Patient", "b") is not None
+    waiting.join()
+
+
+def test_transaction_that_meets_another_in_the_opposite_order_goes_through(postgresql_database):
+    client = make_client(postgresql_database)
+    put_both(client)
+    waiting = threading.Thread(target=put_both, args=(client,))
+    with suppress(Deadlock), postgresql_database.write() as tx:  # either of the two may be the one that is ended
+        versions.lock(tx, "Patient", "b")
+        waiting.start()
+        wait_for_waiter(postgresql_database)
+        versions.lock(tx, "Patient", "a")
+    waiting.join()
+    assert client.get("Patient/a").resource["meta"]["versionId"] == "2"
+
+
+def put_both(client):
+    client.put_all(patient("a"), patient("b"))
+
+
+def wait_for_waiter(database):
+    """Until a transaction waits for a row that another one has locked."""
+    for _ in range(3_000):
+        with database.read() as tx:
+            if tx.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")

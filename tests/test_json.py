@@ -56,7 +56,8 @@ def test_decode_takes_wide_json_with_many_brackets():
 
 @pytest.mark.parametrize("body, name", [
     (b'{"status": "final", "status": "amended"}', "status"), (b'{"a": 1, "b": {"c": [{"d": 1, "d": 1}]}}', "d"),
-    (b'{"\\u0061": 1, "a": 2}', "a"), (b'{"a": 1, "a": 1, "a": 1}', "a")])
+    (b'{"\\u0061": 1, "a": 2}', "a"), (b'{"a": 1, "a": 1, "a": 1}', "a"),
+    (b'{"b": "\\u0022\\u0022", "a": 1, "a": 2}', "a")])
 def test_strict_decode_refuses_a_repeated_member(body, name):
     with pytest.raises(BadRequest, match=f"member '{name}' twice"):
         decode_strictly(body)

@@ -62,7 +62,8 @@ def test_setting_of_wrong_kind_is_named():
 
 @pytest.mark.parametrize("name, value, wanted", [
     ("MATCH_BATCH", 0, "above 0"), ("IN_FLIGHT", "-3", "above 0"), ("LEASE_S", "nan", "above 0"),
-    ("SWEEP_S", "inf", "above 0"), ("EVENT_DAYS", -1, "of at least 0")])
+    ("SWEEP_S", "inf", "above 0"), ("EVENT_DAYS", -1, "of at least 0"),
+    ("EVENT_DAYS", 1_000_000, "of at most 36525 "), ("LEASE_S", 1e12, "of at most 3155760000 ")])
 def test_number_that_would_stop_the_server_is_refused(name, value, wanted):
     with pytest.raises(ValueError, match=f"FHIRSUB_{name}: expected a number {wanted}"):
         Config({name: value}, {})

@@ -56,6 +56,14 @@ def test_change_in_several_batches_is_one_event(pipeline):
     assert standing(pipeline) == [("error", 2)] * 5
 
 
+def test_change_whose_last_batch_is_full_is_one_event(pipeline):
+    pipeline.delete("Subscription", "s4")
+    pipeline.subscribe("EventDefinition", id="watcher")
+    pipeline.define("admit", ARRIVED, status="retired")
+    pipeline.match()
+    assert pipeline.names("watcher") == ["EventDefinition/admit/2"]
+
+
 def test_killed_matcher_leaves_to_the_next_who_has_still_to_ask(pipeline, monkeypatch):
     pipeline.define("admit", ARRIVED, status="retired")
     asked, renew = [], switch.renew
@@ -105,3 +113,18 @@ def test_definition_that_is_committed_late_is_told_to_those_that_were_met_before
     pipeline.write(encounter("arrived", id="e"))
     pipeline.match()
     assert standing(pipeline)[0][0] == "active" and pipeline.names("s0") == ["Encounter/e/1"]
+
+
+def test_batch_ends_with_a_status_that_is_written(database):
+    """Else it would lock Subscriptions in the order of the log, and others do in the order of their ids."""
+    pipeline = Pipeline(database)
+    for id in ("b", "a"):
+        pipeline.ask("Encounter", ["lost"], id=id)
+    assert [pipeline.matcher.step(), written_error(pipeline, "b"), written_error(pipeline, "a")] == [1, True, False]
+    pipeline.match()
+    assert written_error(pipeline, "a")
+
+
+def written_error(pipeline, id):
+    with pipeline.database.read() as tx:
+        return versions.current(tx, "Subscription", id).resource["status"] == "error"

@@ -42,9 +42,10 @@ def test_retry_after_does_not_prolong_schedule():
     assert schedule().pause_s(4, 10) is None
 
 
-def test_schedule_that_is_no_list_of_seconds_is_refused():
+@pytest.mark.parametrize("pauses", ["5,300", "5 nan", "-5", "5 inf", "1e12"])
+def test_schedule_that_is_no_list_of_seconds_is_refused(pauses):
     with pytest.raises(ValueError, match="RETRY_SCHEDULE_S"):
-        schedule("5,300")
+        schedule(pauses)
 
 
 @pytest.mark.parametrize("text, seconds", [

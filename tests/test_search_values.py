@@ -170,6 +170,8 @@ def test_uris(resource_type, code, elements, found):
      (Number(1, 5),)),
     ("RiskAssessment", "probability", {"prediction": [{"probabilityRange": {"high": {"value": 5}}}]},
      (Number(None, 5),)),
+    ("RiskAssessment", "probability",
+     {"prediction": [{"probabilityRange": {"low": {"value": 5}, "high": {"value": 0}}}]}, (Number(5, 5),)),
     ("RiskAssessment", "probability", {"prediction": [{"probabilityRange": {"high": {"unit": "%"}}}]}, ()),
     ("MolecularSequence", "variant-start", {"variant": [{"start": 3}, {"start": 4}]}, (Number(3, 3), Number(4, 4))),
     ("Observation", "value-quantity", {"valueQuantity": {"value": Decimal("6.30"), "system": UCUM, "code": "kg", "unit": "kilo"}},
@@ -186,6 +188,8 @@ def test_uris(resource_type, code, elements, found):
      (Quantity(52, 52, UCUM, "a", ""),)),
     ("Condition", "onset-age", {"onsetRange": {"low": {"value": 1, "unit": "a"}, "high": {"value": 2}}},
      (Quantity(1, 2, "", "", "a"),)),
+    ("Condition", "onset-age", {"onsetRange": {"low": {"value": 3, "unit": "a"}, "high": {"value": 2}}},
+     (Quantity(3, 3, "", "", "a"),)),
     ("Condition", "onset-age", {"onsetRange": {"high": {"value": 2, "code": "a"}}}, (Quantity(None, 2, "", "a", ""),)),
     ("Encounter", "length", {"length": {"value": 90, "unit": "min"}}, (Quantity(90, 90, "", "", "min"),)),
 ])

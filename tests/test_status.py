@@ -41,12 +41,15 @@ def test_status_tells_who_is_behind_and_why(delivery):
 def test_status_tells_what_is_parked(delivery):
     d = delivery()
     d.subscribe()
+    d.receiver.behave("/a", answering(500))
     d.happen(3)
+    d.pump()
     d.rewrite(status="off")
     d.match()
     found = status(d.database, now=d.clock())
     assert found["subscriptions"] == {"off": 1} and found["oldestUndelivered"] is None
-    assert [(one["id"], one["waiting"], one["parked"]) for one in found["standings"]] == [("sub", 0, 3)]
+    [off] = found["standings"]
+    assert (off["id"], off["waiting"], off["parked"], off["nextAttempt"]) == ("sub", 0, 3, None)
 
 
 def test_status_tells_what_is_under_way(delivery):

@@ -1,15 +1,15 @@
 """What a claimed subscription has to send next, and letting it go when that is nothing.
 
-What is replayed comes before anything newer; then a subscription works through its cursors in the order of their making.
+What is replayed comes before anything newer; then a subscription works through its cursors in the order they were made.
 
 No event is stranded. A subscription is let go (``due_at`` NULL) only in a transaction that (1) has locked its row, then
-(2) has read its cursors, then (3) holds a share lock on each of their streams and has found each head where the cursor is.
+(2) has read its cursors, then (3) holds a share lock on each of their streams and has found each head at the cursor.
 The matcher appends to a stream (an exclusive lock on it) before it makes idle subscriptions due. So either its append
 came first, and (3) finds a busy or a longer stream; or it waits for this transaction to end, and then finds ``due_at``
-NULL and sets it. A cursor that (2) could not see, or saw open, is one that the matcher opens, or closes, in a transaction
-that also updates the subscription's row: it waits for (1), or (1) has waited for it. What is idle the matcher finds by the
-stream of its open cursor; where it closes one with something left to send, it makes that very row due. On SQLite one
-transaction writes at a time anyway.
+NULL and sets it. A cursor that (2) could not see, or saw open, is one that the matcher opens, or closes, in a
+transaction that also updates the subscription's row: it waits for (1), or (1) has waited for it. What is idle the
+matcher finds by the stream of its open cursor; where it closes one with something left to send, it makes that very row
+due. On SQLite one transaction writes at a time anyway.
 """
 from __future__ import annotations
 
@@ -186,10 +186,10 @@ _UNFINISHED = or_(_c.until.is_(None), _c.accepted < _c.until)
 
 
 def _next(which, *content):
-    return (select(_c.subscription_key, _c.key.label("cursor_key"), _c.stream_id, _c.base, _c.accepted, _c.ahead, _c.replay,
-                   _e.number, _e.created_at, _e.transition, _e.topics, change.c.seq, change.c.type, change.c.id,
-                   change.c.version_id, change.c.interaction, change.c.context, change.c.recorded_at, change.c.hops,
-                   *content)
+    return (select(_c.subscription_key, _c.key.label("cursor_key"), _c.stream_id, _c.base, _c.accepted, _c.ahead,
+                   _c.replay, _e.number, _e.created_at, _e.transition, _e.topics, change.c.seq, change.c.type,
+                   change.c.id, change.c.version_id, change.c.interaction, change.c.context, change.c.recorded_at,
+                   change.c.hops, *content)
             .outerjoin(event, and_(_e.stream_id == _c.stream_id, which))
             .outerjoin(change, change.c.seq == _e.change_seq)
             .where(within(_c.subscription_key, "keys"), ~_c.parked, _UNFINISHED)

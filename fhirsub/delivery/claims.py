@@ -1,7 +1,7 @@
 """Which dispatcher holds which subscription: leases in the database, so that any number may run against it.
 
-A row with ``due_at <= now`` may be claimed; ``due_at`` of a claimed one is when its lease runs out. Nothing in here waits
-for a row that another transaction has locked: what is busy is left for the next round, so no two can block each other.
+A row with ``due_at <= now`` may be claimed; ``due_at`` of a claimed one is when its lease runs out. Nothing in here
+waits for a row that another transaction has locked: what is busy is left for the next round, so none blocks another.
 """
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def claim(tx, owner, *, now, limit, lease_s):
 def held(tx, owner, keys):
     """Lock those of ``keys`` that ``owner`` still holds, to the end of ``tx``.
 
-    :returns: ``({key: Lease}, busy)``; busy are keys that it holds too, but that another transaction has locked just now
+    :returns: ``({key: Lease}, busy)``; busy are keys that it holds too, but that another transaction has locked now
     """
     leases = {row.key: _lease(row) for row in tx.execute(_HELD, {"keys": list(keys), "owner": owner})}
     missing = [key for key in keys if key not in leases]
@@ -194,7 +194,8 @@ _CLAIM = (update(subscription).where(_s.key.in_(select(_DUE.c.key)))
           .values(lease=bindparam("owner"), due_at=bindparam("until")).returning(_s.key))
 _HELD = (select(_s.key, _s.id, _s.attempts, _s.active, _s.push, version.c.version_id, version.c.content)
          .outerjoin(resource, and_(resource.c.type == "Subscription", resource.c.id == _s.id))
-         .outerjoin(version, and_(version.c.resource_key == resource.c.key, version.c.version_id == resource.c.version_id))
+         .outerjoin(version, and_(version.c.resource_key == resource.c.key,
+                                  version.c.version_id == resource.c.version_id))
          .where(*_MINE).with_for_update(key_share=True, skip_locked=True, of=subscription))
 _STILL_MINE = select(_s.key).where(*_MINE)
 _RENEW = update(subscription).where(_unlocked(*_MINE)).values(due_at=bindparam("until"))

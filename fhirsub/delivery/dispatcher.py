@@ -44,7 +44,8 @@ class Dispatcher:
         self.database, self.config, self.now, self.vault = database, config, now, vault
         self.schedule, self.sender = Schedule(config), Sender(channels, config.channel_timeout_s)
         self.lease_s = max(config.lease_s, config.attempt_timeout_s + LEASE_MARGIN_S)
-        self.longest_s = max([self.lease_s, LONGEST_ASKED_S, *(2 * pause_s for pause_s in self.schedule.pauses_s)])
+        self.longest_s = max([self.lease_s, LONGEST_ASKED_S, self.schedule.floor_s,
+                              *(2 * pause_s for pause_s in self.schedule.pauses_s)])
         self.outcomes = Counter()  # attempts so far, by what came of them
         self._flights, self._landed = Flights(), deque()
         self._wake, self._stopping = threading.Event(), threading.Event()

@@ -35,7 +35,8 @@ class Standing(NamedTuple):
 
     :param waiting: events still to be sent, the oldest of which was found at ``oldest``
     :param parked: events that were left when it was switched off
-    :param attempts: failed ones of the oldest event; the next comes at ``due_at``, None while one is under way
+    :param attempts: failed ones of the oldest event; the next comes at ``due_at``, None while nothing waits or one is
+        under way
     """
 
     id: str
@@ -71,7 +72,7 @@ def standings(tx):
         stored, row = json.decode(content), rows.get(id)
         behind = (0, 0, 0, False, None, None)
         if row:
-            due_at = row.due_at if row.lease is None else None  # else it is when the lease runs out
+            due_at = row.due_at if row.waiting and row.lease is None else None  # else it is when the lease runs out
             behind = int(row.waiting), int(row.parked), row.attempts, row.lease is not None, due_at, row.oldest
         found.append(Standing(id, stored["status"], stored.get("error"), *behind))
     return sorted(found, key=lambda standing: (standing.oldest is None, standing.oldest, standing.id))
@@ -100,9 +101,10 @@ _waiting = func.sum(case((~_c.parked, _left), else_=0))
 _parked = func.sum(case((_c.parked, _left), else_=0))
 _BEHIND = (select(_s.id, _s.attempts, _s.lease, _s.due_at, _waiting.label("waiting"), _parked.label("parked"),
                   func.min(case((~_c.replay, event.c.created_at))).label("oldest"))
-           .join(cursor, _c.subscription_key == _s.key).join(stream, stream.c.id == _c.stream_id).outerjoin(event, _NEXT)
-           .where(_s.push, _left > 0).group_by(_s.id, _s.attempts, _s.lease, _s.due_at))
+           .join(cursor, _c.subscription_key == _s.key).join(stream, stream.c.id == _c.stream_id)
+           .outerjoin(event, _NEXT).where(_s.push, _left > 0).group_by(_s.id, _s.attempts, _s.lease, _s.due_at))
 _RESOURCES = (select(resource.c.id, version.c.content)
-              .join(version, and_(version.c.resource_key == resource.c.key, version.c.version_id == resource.c.version_id))
+              .join(version, and_(version.c.resource_key == resource.c.key,
+                                  version.c.version_id == resource.c.version_id))
               .where(resource.c.type == "Subscription", ~resource.c.deleted, within(resource.c.id, "ids")))
 _MATCHER = select(lease.c.owner).where(lease.c.name == "matcher", lease.c.expires_at > bindparam("now"))

@@ -24,7 +24,7 @@ class Resolver:
     def __call__(self, host, port, type):
         now = self._now()
         found, until = self._kept.get((host, port), ([], now))
-        if until <= now:
+        if not now < until <= now + KEPT:  # over, or from before the clock was set back
             found = self._found(host, port, type)
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 
 JITTER = 0.2           # ±20 %, so that the subscriptions of one endpoint do not come back all at once
 LONGEST_ASKED_S = 3600  # Retry-After may stretch a short pause up to this
+LONGEST_S = 365 * 86_400  # what waits for longer is not waited for, and far from now there is no date any more
 
 
 class Schedule:
@@ -22,7 +23,7 @@ class Schedule:
 
     def __init__(self, config, draw=random.random):
         try:
-            self.pauses_s = [float(pause) for pause in config.retry_schedule_s.split()]
+            self.pauses_s = [_seconds(pause) for pause in config.retry_schedule_s.split()]
         except ValueError:
             raise ValueError("FHIRSUB_RETRY_SCHEDULE_S: expected seconds such as '5 300 1800', "
                              f"got {config.retry_schedule_s!r}") from None
@@ -43,6 +44,13 @@ class Schedule:
             return min(max(after_s, base), max(2 * base, LONGEST_ASKED_S))
         pause = base * (1 - JITTER + 2 * JITTER * self._draw())
         return max(pause, self.floor_s) if throttled else pause
+
+
+def _seconds(text):
+    pause_s = float(text)
+    if not 0 <= pause_s <= LONGEST_S:
+        raise ValueError(text)
+    return pause_s
 
 
 def retry_after_s(text, now):

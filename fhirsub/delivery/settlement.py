@@ -16,6 +16,7 @@ from .acceptance import accept
 from .attempts import MAX_ERROR_CHARACTERS, log_attempts, row
 from .channels import GiveUp, SetAside, TryLater
 from .flights import Flight
+from .retry import LONGEST_S
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ def _fail(tx, outcome, lease, schedule, config, now):
     if isinstance(error, CancelledError) or lease.version_id != sent.version_id:
         return lease.attempts, now
     if not outcome.tried:
-        return lease.attempts, now + timedelta(seconds=UNTRIED_S if error.after_s is None else error.after_s)
+        return lease.attempts, now + timedelta(seconds=_untried_s(error.after_s))
     attempts = lease.attempts + 1
     pause_s = None if isinstance(error, GiveUp) else _pause_s(schedule, attempts, error)
     why = f"after {attempts} attempts" if pause_s is None else _too_much(tx, outcome.flight, config, now)
@@ -151,6 +152,11 @@ def _fail(tx, outcome, lease, schedule, config, now):
     if not unusable(lease.resource):
         set_status(tx, lease.id, "error", error.reason, now=now)
     return attempts, now + timedelta(seconds=pause_s)
+
+
+def _untried_s(after_s):
+    # A host application's channel may name any time; one beyond all dates would stop every other channel too.
+    return UNTRIED_S if after_s is None else min(max(0.0, after_s), LONGEST_S)
 
 
 def _pause_s(schedule, attempts, error):

@@ -19,7 +19,8 @@ _PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _TLS = (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_CIPHER,
         pycurl.E_SSL_ISSUER_ERROR, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_INVALIDCERTSTATUS)
 _ERRORS = dict.fromkeys(_TLS, "tls") | {
-    pycurl.E_OPERATION_TIMEDOUT: "timeout", pycurl.E_COULDNT_RESOLVE_HOST: "dns", pycurl.E_COULDNT_CONNECT: "unreachable"}
+    pycurl.E_OPERATION_TIMEDOUT: "timeout", pycurl.E_COULDNT_RESOLVE_HOST: "dns",
+    pycurl.E_COULDNT_CONNECT: "unreachable"}
 
 
 class Answer(NamedTuple):
@@ -94,7 +95,7 @@ class Transfer:
         curl.setopt(pycurl.WRITEFUNCTION, self._body)
 
     def _open(self, purpose, address):
-        """Open the socket of a connection, if the address it goes to is allowed: the one check that no name can trick."""
+        """Open the socket of a connection, if its address is allowed: the one check that no name can trick."""
         family, kind, protocol, (host, port, *_) = address
         host = host.decode() if isinstance(host, bytes) else host
         if not self._reach.port(port) or not self._reach.address(host, "https" if self._https else "http"):

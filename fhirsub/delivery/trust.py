@@ -52,8 +52,8 @@ def _check_pair(certificate, key):
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as error:
-        raise ValueError("FHIRSUB_CLIENT_CERTIFICATE_FILE, FHIRSUB_CLIENT_KEY_FILE: expected PEM files of a certificate "
-                         f"and its key, without a password; {certificate}: {error}") from None
+        raise ValueError("FHIRSUB_CLIENT_CERTIFICATE_FILE, FHIRSUB_CLIENT_KEY_FILE: expected PEM files of a "
+                         f"certificate and its key, without a password; {certificate}: {error}") from None
 
 
 def _no_password():

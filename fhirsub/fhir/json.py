@@ -44,8 +44,8 @@ def decode_strictly(data: bytes) -> Any:
     :raises BadRequest: as :func:`decode`, or a member of an object is repeated
     """
     value = decode(data)
-    # What is written again has the quotes of all that was kept; an escaped one can only add to them.
-    if encode(value).count(b'"') < data.count(b'"'):
+    # What is written again has the quotes of all that was kept, and one for each that was sent as \u0022.
+    if encode(value).count(b'"') < data.count(b'"') + data.count(b"\\u0022"):
         json.loads(data, object_pairs_hook=_unique)
     return value
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, column, exc, func, make_url, select
 
-from ..errors import StorageError
+from ..errors import Deadlock, StorageError
 from . import postgresql, relay, sqlite
 from .hints import ANNOUNCED, Hints
 from .turn import Turn
@@ -22,7 +22,7 @@ _ENGINES = {"sqlite": sqlite.engine, "postgresql": postgresql.engine, "postgres"
 
 # The connection, the disk or the pool; what a statement itself got wrong (IntegrityError, …) is a bug and stays one.
 _FAULTS = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
-_FORBIDDEN = "42501"  # PostgreSQL's insufficient_privilege
+_FORBIDDEN, _DEADLOCK = "42501", "40P01"  # PostgreSQL's insufficient_privilege and deadlock_detected
 
 
 class Database:
@@ -40,7 +40,7 @@ class Database:
         try:
             parsed = make_url(url)
         except (ValueError, exc.ArgumentError):
-            raise ValueError(f"the database must be {kind}://user@host:port/name, with a port that is a number") from None
+            raise ValueError(f"the database must be {kind}://user@host:port/name, the port a number") from None
         self.url = url
         self.shown = parsed.render_as_string(hide_password=True)
         self.engine = _ENGINES[kind](parsed, connections)
@@ -62,6 +62,7 @@ class Database:
         Nothing but SQL belongs inside: on SQLite every other writer waits for it.
 
         :raises StorageError: the database is unreachable, full or busy; nothing was changed
+        :raises Deadlock: PostgreSQL ended this one of two transactions that waited for each other
         """
         announced: set[str] = set()
         with self._one_writer(), _faults(), self.engine.connect() as tx:
@@ -125,9 +126,10 @@ def _faults() -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-        forbidden = getattr(getattr(error, "orig", None), "sqlstate", None) == _FORBIDDEN
-        if lost or forbidden or isinstance(error, _FAULTS) or type(error) is exc.DatabaseError:
-            raise StorageError(str(getattr(error, "orig", None) or error)) from error
+        state = getattr(getattr(error, "orig", None), "sqlstate", None)
+        if lost or state == _FORBIDDEN or isinstance(error, _FAULTS) or type(error) is exc.DatabaseError:
+            kind = Deadlock if state == _DEADLOCK else StorageError
+            raise kind(str(getattr(error, "orig", None) or error)) from error
         raise
 
 

@@ -29,6 +29,11 @@ def announce_ours(tx: Connection, name: str) -> bool:
     return True
 
 
+def is_announced(tx: Connection, name: str) -> bool:
+    """Whether the name is to be told when ``tx``, which a Database made, has committed."""
+    return name in tx.get_execution_options()[ANNOUNCED]
+
+
 class Hints:
     """One counter per name: "change" (recorded), "event" (appended), "due" (a subscription is).
 

@@ -45,4 +45,5 @@ def _found(tx: Connection, statement: Select, names: Collection[Name]) -> set[Na
 
 
 _LOOK = select(resource.c.id).where(resource.c.type == bindparam("type"), within(resource.c.id, "ids"))
-_LOCK = _LOOK.order_by(resource.c.key).with_for_update()
+# By code points, as Python sorts the ids for whoever locks them one by one.
+_LOCK = _LOOK.order_by(resource.c.id.collate("C")).with_for_update()

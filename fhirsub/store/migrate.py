@@ -1,6 +1,6 @@
 """Brings a database to the tables of this version of the program, with Alembic.
 
-Spec: https://alembic.sqlalchemy.org/en/latest/cookbook.html#sharing-a-connection-across-one-or-more-programmatic-migration-commands
+Spec: https://alembic.sqlalchemy.org/en/latest/cookbook.html#connection-sharing
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any number of rows as one parameter: ``INSERT … SELECT`` from them is one statement, and nothing is done for each row.
+"""Any number of rows as one parameter: ``INSERT … SELECT`` from them is one statement, and nothing is done per row.
 
 Spec: https://www.sqlite.org/json1.html#jeach, https://www.postgresql.org/docs/15/functions-json.html
 """

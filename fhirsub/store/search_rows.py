@@ -35,7 +35,7 @@ from ..fhir.search_values.strings import fold
 from ..fhir.values import Composite, Date, Number, Quantity, Reference, String, Token, Uri, Words
 from .sortable import HIGHEST, LOWEST, sortable
 
-# PostgreSQL takes 2,704 bytes in an index entry; 500 characters are at most 2,000 in UTF-8, type and parameter 128 more.
+# PostgreSQL takes 2,704 bytes in an index entry; 500 characters are up to 2,000 in UTF-8, type and parameter 128 more.
 MAX_INDEXED = 500
 # Of a longer text its beginning is kept, for "starts with", and a hash of the whole, for equality.
 MAX_PREFIX = MAX_INDEXED - 64

@@ -37,8 +37,8 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(naming_convention={
-    "pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s"})
+    "pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"})
 
 # One row a resource: which version is current. Locking this row orders the writes of one resource.
 resource = Table(
@@ -113,7 +113,7 @@ stream = Table(
     "fhirsub_stream", metadata,
     Column("id", Serial, primary_key=True),
     Column("question", Text, nullable=False),
-    Column("question_hash", String(64), nullable=False, unique=True),  # sha256: questions are longer than an index entry
+    Column("question_hash", String(64), nullable=False, unique=True),  # sha256: a question is too long for an index
     Column("head", BigInteger, nullable=False, server_default=text("0")),
     Column("needs", Text))                       # JSON list of what is counted for it in need; NULL: nothing
 
@@ -132,7 +132,7 @@ event = Table(
     Column("number", BigInteger, primary_key=True),
     Column("change_seq", Serial, nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("transition", String(8)),             # enter | update | leave | delete; NULL: the stream does not tell them apart
+    Column("transition", String(8)),             # enter | update | leave | delete; NULL: the stream does not tell which
     Column("topics", Text),                      # ids of the EventDefinitions that fired, separated by blanks
     Index(None, "change_seq"))
 
@@ -192,8 +192,8 @@ subscription = Table(
     Column("ends_at", Instant),
     Column("due_at", Instant),                   # when a dispatcher may take it; NULL: nothing to send
     Column("lease", String(128)),                # which dispatcher holds it until due_at
-    Column("attempts", Integer, nullable=False, server_default=text("0")),  # failed ones of the oldest unaccepted event
-    Column("numbered", BigInteger, nullable=False, server_default=text("0")),  # event numbers given out by closed cursors
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # failed ones of its oldest event
+    Column("numbered", BigInteger, nullable=False, server_default=text("0")),  # event numbers that closed cursors used
     Column("stream_id", BigInteger),             # what its open cursor follows; NULL: it has none
     Index("ix_fhirsub_subscription_due", "due_at", sqlite_where=text("due_at IS NOT NULL"),
           postgresql_where=text("due_at IS NOT NULL")),
@@ -202,7 +202,7 @@ subscription = Table(
     Index("ix_fhirsub_subscription_idle", "stream_id", sqlite_where=text("due_at IS NULL AND active = 1 AND push = 1"),
           postgresql_where=text("due_at IS NULL AND active AND push")))
 
-# Where a subscription stands in a stream. A new criteria closes one (until) and opens the next: the backlog comes first.
+# Where a subscription stands in a stream. New criteria close one (until) and open the next: the backlog comes first.
 cursor = Table(
     "fhirsub_cursor", metadata,
     Column("key", Serial, primary_key=True),     # the order in which a subscription works through them
@@ -211,10 +211,10 @@ cursor = Table(
     Column("base", BigInteger, nullable=False),      # event number of the subscription = stream number - base
     Column("since", BigInteger),                     # stream number that it begins after; NULL: a copy, made by $replay
     Column("accepted", BigInteger, nullable=False),  # newest stream number that the channel has accepted
-    Column("ahead", Text),                           # and what it has accepted beyond, separated by blanks; NULL: nothing
+    Column("ahead", Text),                           # what it has accepted beyond, separated by blanks; NULL: nothing
     Column("until", BigInteger),                     # last stream number it covers; NULL: still bound
-    Column("parked", Boolean, nullable=False, server_default=text("false")),  # left by `off`: sent only by explicit replay
-    Column("replay", Boolean, nullable=False, server_default=text("false")),  # asked for again: sent before anything newer
+    Column("parked", Boolean, nullable=False, server_default=text("false")),  # left by `off`: sent only by $replay
+    Column("replay", Boolean, nullable=False, server_default=text("false")),  # asked for again: sent before the newer
     Index(None, "subscription_key"),
     Index(None, "stream_id"))
 

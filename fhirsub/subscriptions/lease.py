@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from ..store.owner import is_dead
 from ..store.tables import lease
 
-SKEW_S = 60.0  # no machine's clock is that far ahead of another's: a lease that is was taken before the clock was set back
+SKEW_S = 60.0  # no machine's clock is that far ahead of another's: such a lease is from before a clock was set back
 
 
 def take(tx, name, owner, *, now, lease_s):

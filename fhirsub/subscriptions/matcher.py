@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from ..errors import StorageError
 from ..store import changes
+from ..store.hints import is_announced
 from ..store.owner import owner_token
 from ..store.tables import cursor, subscription
 from . import arrivals, definitions, lease, periodic, streams, switch
@@ -100,7 +101,11 @@ class Matcher:
         self._look_at = now + timedelta(seconds=min(self._pause_s, LOOK_AT_CLOCK_S))
 
     def _match(self, tx, batch, now):
-        """Append events and switch, in order; returns the changes done: those after LONG_S wait for the next batch."""
+        """Append events and switch, in order; returns the changes done.
+
+        Those after LONG_S wait for the next batch. So do those after one that had the status of a Subscription written:
+        who holds Subscriptions to the end of a transaction locks them in the order of their ids, not of the log.
+        """
         touched, matched, done = set(), [], True
         for switched, run in groupby(batch, key=_switched):
             run = list(run)
@@ -112,7 +117,7 @@ class Matcher:
             if switched and not self._switch(tx, run, now):
                 break
             matched += run
-            if not done:
+            if not done or is_announced(tx, "change"):
                 break
         if touched:
             self.database.hints.announce(tx, "event")

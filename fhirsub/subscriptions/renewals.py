@@ -1,11 +1,13 @@
 """Subscriptions that ask again what they ask, because an EventDefinition has changed: a few in each batch.
 
-A definition may have 100,000 of them. Its change stays pending until the last is done, so nothing that comes after it in
-the log is matched before; who is left is in the database, so whoever matches next goes on there.
+A definition may have 100,000 of them. Its change stays pending until the last is done, so nothing that comes after it
+in the log is matched before; who is left is in the database, so whoever matches next goes on there.
 
 Spec: https://hl7.org/fhir/R4/eventdefinition.html
 """
 from __future__ import annotations
+
+from operator import attrgetter
 
 from sqlalchemy import Integer, bindparam, cast, delete, exists, func, insert, select
 
@@ -39,11 +41,11 @@ def go_on(tx, seq, find, *, now):
     :param find: as of :func:`.switch.apply`
     """
     ids = tx.execute(_NEXT, {"because": seq, "limit": SLICE}).scalars().all()
-    for standing in _standing(tx, ids, seq, now):
+    for standing in sorted(_standing(tx, ids, seq, now), key=attrgetter("id")):  # as others lock them
         if switch.is_on(standing):
             switch.renew(tx, standing, find, now=now)
     tx.execute(_DONE, {"because": seq, "ids": ids})
-    return len(ids) < SLICE
+    return not is_under_way(tx, seq)
 
 
 def _standing(tx, ids, seq, now):
@@ -58,7 +60,8 @@ _EXPECT = insert(renewal).from_select(["change_seq", "subscription_id"], select(
     bindparam("because", type_=renewal.c.change_seq.type), func.substr(topic_use.c.used_by, len(_OWNER) + 1)).where(
     within(topic_use.c.name, "names"), topic_use.c.used_by.like(f"{_OWNER}%")).distinct())
 _IS_UNDER_WAY = select(exists().where(_of_change))
-_NEXT = select(renewal.c.subscription_id).where(_of_change).order_by(renewal.c.subscription_id).limit(bindparam("limit"))
+_NEXT = select(renewal.c.subscription_id).where(_of_change).order_by(renewal.c.subscription_id).limit(
+    bindparam("limit"))
 _DONE = delete(renewal).where(_of_change, within(renewal.c.subscription_id, "ids"))
 _AHEAD = select(change.c.resource_key, func.min(cast(change.c.version_id, Integer)).label("version_id")).where(
     ~change.c.matched, change.c.seq > bindparam("because"), change.c.type == "Subscription", within(change.c.id, "ids"),
@@ -66,4 +69,4 @@ _AHEAD = select(change.c.resource_key, func.min(cast(change.c.version_id, Intege
 _STANDING = select(version).join(resource, resource.c.key == version.c.resource_key).outerjoin(
     _AHEAD, _AHEAD.c.resource_key == resource.c.key).where(
     resource.c.type == "Subscription", within(resource.c.id, "ids"),
-    version.c.version_id == func.coalesce(_AHEAD.c.version_id - 1, resource.c.version_id)).order_by(resource.c.id)
+    version.c.version_id == func.coalesce(_AHEAD.c.version_id - 1, resource.c.version_id))

@@ -19,16 +19,24 @@ def set_status(tx, subscription_id, status, error=None, *, now):
     :param error: text for the owner, without secrets or patient data; None removes it
     :returns: whether a version was written
     """
+    if _changed(versions.current(tx, "Subscription", subscription_id), status, error) is None:
+        return False    # and nothing is locked, for the matcher may come to others
     current = versions.lock(tx, "Subscription", subscription_id)
-    if current is None or current.deleted or current.resource["status"] == "off":
-        return False
-    changed = {name: value for name, value in current.resource.items() if name != "error"} | {"status": status}
-    if error:
-        changed["error"] = error[:MAX_ERROR_CHARACTERS]
-    if changed == current.resource:
+    changed = _changed(current, status, error)
+    if changed is None:
         return False
     versions.write(tx, changed, now=now, base_url=current.base_url or "")
     return True
+
+
+def _changed(current, status, error):
+    """The Subscription as it is to be; None if it stays as it is."""
+    if current is None or current.deleted or current.resource["status"] == "off":
+        return None
+    changed = {name: value for name, value in current.resource.items() if name != "error"} | {"status": status}
+    if error:
+        changed["error"] = error[:MAX_ERROR_CHARACTERS]
+    return None if changed == current.resource else changed
 
 
 def unusable(resource):

@@ -38,8 +38,8 @@ class Door(Protocol):
                   base_url: str) -> AbstractContextManager[Admit]:
         """Opens the door for the resources that one transaction writes together; may read and write rows beside them.
 
-        ``admit(resource, current)`` is what is stored of each. ``current`` is the resource as it stands, None if there is
-        none; for a delete ``resource`` is None. It raises FHIRSubError if what other resources say forbids it.
+        ``admit(resource, current)`` is what is stored of each. ``current`` is the resource as it stands, None if there
+        is none; for a delete ``resource`` is None. It raises FHIRSubError if what other resources say forbids it.
 
         :param ids: of all that will be admitted, and in their order
         """

@@ -6,7 +6,7 @@ from sqlalchemy import func, insert, select
 from fhirsub.fhir.extensions import TOPICS
 from fhirsub.fhir.topics import of_subscription
 from fhirsub.store import changes
-from fhirsub.store.tables import cursor, need, stream, stream_key, subscription
+from fhirsub.store.tables import cursor, event, need, stream, stream_key, subscription
 
 OTHER, THREE, THOUSAND = "other", "three", "thousand"  # patients with so many matching subscriptions
 CODES = 200
@@ -123,6 +123,12 @@ def heat(pipeline):
         tx.exec_driver_sql("ANALYZE")
 
 
+def forget(pipeline):
+    """Empty the log of events: the longer it is, the more pages the events of a batch are spread over."""
+    with pipeline.database.write() as tx:
+        tx.exec_driver_sql(f"{'TRUNCATE' if tx.dialect.name == 'postgresql' else 'DELETE FROM'} {event}")
+
+
 def _count(tx, needs):
     counted = {f"{row.type} {row.name}" for row in tx.execute(select(need))}
     for one in needs - counted:
@@ -143,8 +149,9 @@ def size_bytes(database):
     with database.read() as tx:
         if tx.dialect.name == "postgresql":
             return tx.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
-        pages, of_bytes = (tx.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "page_size"))
-        return pages * of_bytes
+        pages, free, of_bytes = (tx.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                                 for name in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * of_bytes
 
 
 def is_pending(database):

@@ -164,6 +164,7 @@ def grow(name, database, folder, sizes):
         per_one = (crowd.size_bytes(database) - bytes_before) / (size - before)
         print(f"{name}: {size:,} subscriptions, filled in {took:.0f} s, {per_one:.0f} bytes each in the engine's tables",
               flush=True)
+        crowd.forget(pipeline)
         found[size] = measure(pipeline, size) | {"bytes": per_one} | serving(database.url, folder)
         print("  starts in {start_s:.2f} s, {memory_mb:.0f} MB; after a Subscription's 201 the first write that it "
               "catches is answered in {caught_ms:.1f} ms and notified in {notified_ms:.0f} ms".format(**found[size]),

@@ -67,8 +67,8 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], base_url: 
 
 def _criteria(resource_type: str, pairs: Iterable[tuple[str, str]], base_url: str, read: Callable) -> Criteria:
     if resource_type not in RESOURCE_TYPES:
-        raise UnsupportedCriteria(f"expected a search such as Observation?code=1234-5, got {resource_type[:80]!r} where "
-                                  f"the resource type should be{_suggestion(resource_type, RESOURCE_TYPES)}")
+        raise UnsupportedCriteria(f"expected a search such as Observation?code=1234-5, got {resource_type[:80]!r} "
+                                  f"where the resource type should be{_suggestion(resource_type, RESOURCE_TYPES)}")
     base_url = base_url.rstrip("/")
     predicates = [one for name, value in pairs for one in read(resource_type, name, value, base_url)]
     if sum(len(one.values) for one in predicates) > MAX_VALUES:
@@ -112,8 +112,8 @@ def _predicates(resource_type, name, value, base_url):
     if colon and not modifier:
         raise UnsupportedCriteria(f"{resource_type}?{name}: the modifier after the colon is missing")
     if len(value) > MAX_VALUE_LENGTH:
-        raise UnsupportedCriteria(f"{resource_type}?{name}: expected at most {MAX_VALUE_LENGTH} characters; got {len(value)}",
-                                  code="value")
+        raise UnsupportedCriteria(f"{resource_type}?{name}: expected at most {MAX_VALUE_LENGTH} characters; "
+                                  f"got {len(value)}", code="value")
     if "\0" in value:
         raise UnsupportedCriteria(f"{resource_type}?{name}: the value has a NUL character, which no text may have",
                                   code="value")

@@ -27,8 +27,8 @@ _CONVERT: Mapping[str, Callable[[Any, str, str], Any]] = {
 
 def undecidable(asked: Any) -> Codes:
     """:raises UnsupportedCriteria: always, for no resource says which codes a value set has"""
-    raise UnsupportedCriteria("asks which codes there are, so one resource alone cannot answer it; list the codes instead: "
-                              "system|a,system|b")
+    raise UnsupportedCriteria("asks which codes there are, so one resource alone cannot answer it; list the codes "
+                              "instead: system|a,system|b")
 
 
 class SearchValues:
@@ -36,7 +36,7 @@ class SearchValues:
 
     :param resource: ``{"resourceType": "Observation", …}``, not changed while this is in use
     :param base_url: this server's base; absolute references below it become ``Patient/1``
-    :param expand: gives the codes of a :class:`~fhirsub.fhir.criteria.code_sets.CodeSet`, for questions that ask for one
+    :param expand: gives the codes of a :class:`~fhirsub.fhir.criteria.code_sets.CodeSet`, where a question has one
     :param resolve: ``resolve("Patient/1")`` is the current version of that resource of this server, or None; without it
         chains cannot be answered
     :raises KeyError: asked for a code that is no search parameter of the type

@@ -17,7 +17,7 @@ _QUANTITIES = {"Quantity", "Age", "Count", "Distance", "Duration"}
 
 def convert_number(value: Any, kind: str, base_url: str = "") -> Iterable[Number]:
     if kind == "Range":
-        low, high = (_end(value, end)[0] for end in ("low", "high"))
+        low, high = _limits(*(_end(value, end)[0] for end in ("low", "high")))
         return () if low is None and high is None else (Number(low, high),)
     if kind in ("decimal", "integer", "positiveInt", "unsignedInt"):
         return (Number(_decimal(value), _decimal(value)),)
@@ -44,7 +44,14 @@ def _compared(number: Decimal, comparator: str) -> tuple[Decimal | None, Decimal
 
 def _range(value: dict) -> Iterable[Quantity]:
     (low, low_unit), (high, high_unit) = _end(value, "low"), _end(value, "high")
-    return () if low is None and high is None else (Quantity(low, high, *(low_unit if any(low_unit) else high_unit)),)
+    if low is None and high is None:
+        return ()
+    return (Quantity(*_limits(low, high), *(low_unit if any(low_unit) else high_unit)),)
+
+
+def _limits(low: Decimal | None, high: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+    """A range that ends below its beginning is only where it begins, as a period is: the index relies on an order."""
+    return low, high if low is None or high is None else max(low, high)
 
 
 def _end(value: dict, end: str) -> tuple[Decimal | None, tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from ...errors import BadRequest, Conflict
+from ...errors import BadRequest, Conflict, Deadlock
 from ...fhir.criteria import Criteria
 from ...store import holding
 from ...store.database import claim
@@ -47,7 +47,7 @@ def commit(server: Server, prepare: Callable[[], Prepared], run: Callable[[Any, 
         try:
             with server.database.write() as tx:
                 return run(tx, prepared)
-        except Overtaken:
+        except (Overtaken, Deadlock):   # seldom: nearly everybody locks in one order
             continue
     raise Conflict(f"others changed the resource while this write was under way, {ATTEMPTS} times; try again")
 
@@ -89,7 +89,7 @@ def run(tx: Any, writes: list[Write], now: datetime) -> None:
 
 
 def selected(tx: Any, criteria: Criteria, earlier: list[Write]) -> list[str]:
-    """The ids that ``criteria`` selects once the writes before it in the same transaction are done; they are not yet."""
+    """The ids that ``criteria`` selects once the ``earlier`` writes of its transaction are done; they are not yet."""
     others = [write for write in earlier if write.type == criteria.type and write.changes]
     touched = {write.id for write in others}
     stored = [id for id in matches(tx, criteria, 2 + len(touched)) if id not in touched]
@@ -103,7 +103,7 @@ def _refuse_overlap(writes: list[Write]) -> None:
     for write in writes:
         if write.changes and write.reference in seen:
             with named(write.request):
-                raise BadRequest(f"another entry writes {write.reference} too; a transaction may write each resource once",
-                                 code="duplicate")
+                raise BadRequest(f"another entry writes {write.reference} too; a transaction may write each resource "
+                                 "once", code="duplicate")
         if write.changes:
             seen.add(write.reference)

@@ -71,7 +71,8 @@ class Patch(Write):
 def _operations(resource: Any) -> Any:
     """The JSON Patch that a Bundle entry carries, as the data of a Binary."""
     if not isinstance(resource, dict) or resource.get("contentType") != JSON_PATCH:
-        raise UnsupportedMediaType(f"a PATCH carries a Binary with contentType {JSON_PATCH}", expression="Binary.contentType")
+        raise UnsupportedMediaType(f"a PATCH carries a Binary with contentType {JSON_PATCH}",
+                                   expression="Binary.contentType")
     try:
         data = b64decode(resource.get("data", ""), validate=True)
     except (TypeError, ValueError):

@@ -93,7 +93,8 @@ def _only_match(tx: Any, write: Write, writes: list[Write], resource_type: str, 
     ids = selected(tx, criteria, writes)
     if len(ids) != 1:
         raise PreconditionFailed(f"the conditional reference {resource_type}?{query} must select one resource; it "
-                                 f"selects {'several' if ids else 'none'}", code="multiple-matches" if ids else "not-found")
+                                 f"selects {'several' if ids else 'none'}",
+                                 code="multiple-matches" if ids else "not-found")
     return f"{resource_type}/{ids[0]}"
 
 
