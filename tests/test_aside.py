@@ -214,6 +214,19 @@ def test_context_that_cannot_be_decoded_stops_nobody_else(delivery):
     assert log(d, 1)[-1] == (3, "render", False) and cursors(d)[-1] == (0, 1, True)
 
 
+def test_subscription_that_cannot_be_read_stops_nobody_else(delivery, caplog):
+    d = delivery()
+    d.subscribe(id="good", path="/good")
+    d.subscribe(id="spoilt", path="/spoilt")
+    d.happen()
+    spoil(d, BROKEN, "spoilt")
+    d.pump()
+    d.happen()
+    d.pump()
+    assert (d.numbers("/good"), d.numbers("/spoilt")) == ([1, 2], [])
+    assert "Subscription/spoilt cannot be read" in caplog.text and "patient-name" not in caplog.text
+
+
 def test_schedule_shorter_than_three_tries_is_used_up_first(delivery):
     d = messages(delivery, 2, 1, RETRY_SCHEDULE_S="5")
     d.pump()

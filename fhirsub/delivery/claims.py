@@ -5,16 +5,20 @@ waits for a row that another transaction has locked: what is busy is left for th
 """
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import BigInteger, and_, bindparam, func, literal, select, type_coerce, update
 
+from ..errors import BadRequest
 from ..fhir import json
 from ..fhir.instants import parse_instant
 from ..store.owner import is_dead
 from ..store.sets import within
 from ..store.tables import EPOCH, Instant, resource, subscription, version
+
+log = logging.getLogger(__name__)
 
 _LIVE = ("active", "error")
 
@@ -24,7 +28,7 @@ class Lease:
     """A claimed subscription, and the Subscription resource as it stands.
 
     :param version_id: of the Subscription; another one later means that somebody has changed it meanwhile
-    :param resource: None when it was deleted
+    :param resource: None when it was deleted, or cannot be read
     :param following: switched on in the log of changes, and delivered by a dispatcher
     """
 
@@ -170,8 +174,16 @@ def forget_ends(tx, ids, *, now):
 
 
 def _lease(row):
-    content = None if row.content is None else json.decode(row.content)
-    return Lease(row.key, row.id, row.attempts, row.active and row.push, row.version_id, content)
+    return Lease(row.key, row.id, row.attempts, row.active and row.push, row.version_id, _resource(row))
+
+
+def _resource(row):
+    """None also if it is damaged: what waits for one Subscription never stops the others."""
+    try:
+        return None if row.content is None else json.decode(row.content)
+    except BadRequest:
+        log.error("Subscription/%s cannot be read: nothing is sent for it", row.id)
+        return None
 
 
 def _scattered(now, over_s):
