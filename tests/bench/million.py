@@ -84,16 +84,34 @@ def scan(pipeline, count):
     return sorted(times)[2] * 1e3 * count / len(questions)
 
 
+def switching(pipeline):
+    """ms (p50) of storing and switching one Subscription: ``{"create": ms, "change": ms, "delete": ms}``."""
+    def asking(code):
+        pipeline.subscribe(f"Observation?code=http://acme.org|{code}", id="one")
+        pipeline.match()
+
+    def delete():
+        pipeline.delete("Subscription", "one")
+        pipeline.match()
+
+    rounds = [(timed(asking, f"a{number}"), timed(asking, f"b{number}"), timed(delete)) for number in range(WRITES)]
+    return {name: percentiles(times)[0] for name, times in zip(("create", "change", "delete"), zip(*rounds))}
+
+
 def measure(pipeline, size):
-    """ms at this size: ``{"0 matching": {"matching": [p50, p99], "write": […], "batch": 0.2, …}, "scan": 1.1}``."""
+    """ms at this size: ``{"0 matching": {"matching": [p50, p99], "batch": 0.2, …}, "switching": {…}, "scan": 1.1}``."""
     found = {}
     for name, (patient, count) in KINDS.items():
         alone(pipeline, patient, 5)
         matching, whole = alone(pipeline, patient, count)
         batch, processor = batched(pipeline, patient, pipeline.config.match_batch if count == WRITES else 32)
         found[name] = {"matching": matching, "write": whole, "batch": batch, "processor": processor}
-        print(f"  {name:<15} matching {matching[0]:8.2f} {matching[1]:8.2f}   whole write {whole[0]:8.2f} {whole[1]:8.2f} "
-              f"  in batches {batch:7.3f} ms ({processor:.3f} of the processor), {1e3 / batch:6.0f}/s", flush=True)
+        print(f"  {name:<15} matching {matching[0]:8.2f} {matching[1]:8.2f}   whole write {whole[0]:8.2f} "
+              f"{whole[1]:8.2f}   in batches {batch:7.3f} ms ({processor:.3f} of the processor), "
+              f"{1e3 / batch:6.0f}/s", flush=True)
+    found["switching"] = switching(pipeline)
+    print("  a Subscription is created and switched on in {create:.2f} ms, asks something else in {change:.2f}, is "
+          "deleted in {delete:.2f}".format(**found["switching"]), flush=True)
     if size <= SCANNED:
         found["scan"] = scan(pipeline, size)
         times = found["scan"] / found["0 matching"]["batch"]
@@ -102,7 +120,7 @@ def measure(pipeline, size):
 
 
 def serving(url, folder):
-    """Start-up in s, resident memory in MB, and ms from a Subscription's 201 until the next write is answered and told."""
+    """Start-up in s, resident MB, and ms from a Subscription's 201 until the next write is answered, and notified."""
     with Receiver() as receiver:
         began = time.perf_counter()
         with Live(url, folder) as live:
