@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ..store import versions
+from ..store.holding import hold
 from ..subscriptions.status import set_status, unusable
 from . import aside, backlog, claims
 from .acceptance import accept
@@ -53,8 +53,9 @@ class Outcome(NamedTuple):
 
 def lock_subscriptions(tx, outcomes):
     """Lock the resources whose status may change, in one order for all, before anything else is locked."""
-    for id in sorted({outcome.flight.lease.id for outcome in outcomes if _touches_status(outcome)}):
-        versions.lock(tx, "Subscription", id)
+    names = {("Subscription", outcome.flight.lease.id) for outcome in outcomes if _touches_status(outcome)}
+    if names:
+        hold(tx, names)
 
 
 class Settled(NamedTuple):
